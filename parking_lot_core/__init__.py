@@ -7,8 +7,8 @@ from parking_lot_core.checkpoint import Checkpoint, DeviceRecord
 from parking_lot_core.commands import Command, Deliver, Enqueue, Expire, Interrupt, Reject, Start
 from parking_lot_core.config import DEFAULT_DEVICE, PoolConfig
 from parking_lot_core.events import (
-    CapacityChanged,
     Cancelled,
+    CapacityChanged,
     Event,
     Finished,
     Offered,

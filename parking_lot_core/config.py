@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import attrs
 
 DEFAULT_DEVICE = "0"
 
+_Check: TypeAlias = Callable[[Any, Any, Any], None]
 
-def _number(minimum: float, *, exclusive: bool = False, infinite: bool = False, optional: bool = False) -> object:
+
+def _number(minimum: float, *, exclusive: bool = False, infinite: bool = False, optional: bool = False) -> _Check:
     """An attrs validator for a real number with a lower bound."""
 
-    def check(_: object, attribute: attrs.Attribute[float], given: object) -> None:
+    def check(_: object, attribute: Any, given: Any) -> None:
         if given is None and optional:
             return
         number = isinstance(given, (int, float)) and not isinstance(given, bool) and not math.isnan(given)
-        low_ok = number and (given > minimum if exclusive else given >= minimum)  # type: ignore[operator]
+        low_ok = number and (given > minimum if exclusive else given >= minimum)
         if not low_ok or (given == math.inf and not infinite):
             sign = ">" if exclusive else "≥"
             raise ValueError(f"{attribute.name}: expected a number {sign} {minimum:g}, got {given!r}")
@@ -25,10 +28,10 @@ def _number(minimum: float, *, exclusive: bool = False, infinite: bool = False, 
     return check
 
 
-def _integer(minimum: int, *, optional: bool = False) -> object:
+def _integer(minimum: int, *, optional: bool = False) -> _Check:
     """An attrs validator for a whole number with a lower bound."""
 
-    def check(_: object, attribute: attrs.Attribute[int], given: object) -> None:
+    def check(_: object, attribute: Any, given: Any) -> None:
         if given is None and optional:
             return
         if type(given) is not int or given < minimum:
@@ -37,7 +40,7 @@ def _integer(minimum: int, *, optional: bool = False) -> object:
     return check
 
 
-def _devices(_: object, attribute: attrs.Attribute[object], given: object) -> None:
+def _devices(_: object, attribute: Any, given: Any) -> None:
     if not isinstance(given, Mapping):
         raise ValueError(f"{attribute.name}: expected a mapping of device names to units, got {given!r}")
     for name, units in given.items():
@@ -47,7 +50,7 @@ def _devices(_: object, attribute: attrs.Attribute[object], given: object) -> No
             raise ValueError(f"{attribute.name}.{name}: expected an integer ≥ 1, got {units!r}")
 
 
-def _tenants(_: object, attribute: attrs.Attribute[object], given: object) -> None:
+def _tenants(_: object, attribute: Any, given: Any) -> None:
     if not isinstance(given, Mapping):
         raise ValueError(f"{attribute.name}: expected a mapping of tenant names to weights, got {given!r}")
     for name, weight in given.items():
@@ -77,25 +80,25 @@ class PoolConfig:
     Raises ``ValueError`` naming the field, the value and what is allowed.
     """
 
-    max_units: int | None = attrs.field(default=None, validator=_integer(1, optional=True))  # type: ignore[arg-type]
+    max_units: int | None = attrs.field(default=None, validator=_integer(1, optional=True))
     devices: Mapping[str, int] = attrs.field(factory=dict, validator=_devices)
-    max_queue_depth: int = attrs.field(default=100_000, validator=_integer(1))  # type: ignore[arg-type]
-    backfill_window: float = attrs.field(default=60.0, validator=_number(0, infinite=True))  # type: ignore[arg-type]
+    max_queue_depth: int = attrs.field(default=100_000, validator=_integer(1))
+    backfill_window: float = attrs.field(default=60.0, validator=_number(0, infinite=True))
     aging: float | None = attrs.field(
         default=None,
-        validator=_number(0, exclusive=True, optional=True),  # type: ignore[arg-type]
+        validator=_number(0, exclusive=True, optional=True),
     )
     timeout: float | None = attrs.field(
         default=None,
-        validator=_number(0, exclusive=True, optional=True),  # type: ignore[arg-type]
+        validator=_number(0, exclusive=True, optional=True),
     )
     run_timeout: float | None = attrs.field(
         default=None,
-        validator=_number(0, exclusive=True, optional=True),  # type: ignore[arg-type]
+        validator=_number(0, exclusive=True, optional=True),
     )
-    max_attempts: int = attrs.field(default=3, validator=_integer(1))  # type: ignore[arg-type]
-    retry_backoff: float = attrs.field(default=1.0, validator=_number(0))  # type: ignore[arg-type]
-    retry_backoff_max: float = attrs.field(default=300.0, validator=_number(0))  # type: ignore[arg-type]
+    max_attempts: int = attrs.field(default=3, validator=_integer(1))
+    retry_backoff: float = attrs.field(default=1.0, validator=_number(0))
+    retry_backoff_max: float = attrs.field(default=300.0, validator=_number(0))
     tenants: Mapping[str, float] = attrs.field(factory=dict, validator=_tenants)
 
     def __attrs_post_init__(self) -> None:

@@ -4,9 +4,9 @@ This file may hold only the table and the one function that applies it. Everythi
 through ``move``; assigning a state anywhere else is a bug. The diagram in ``parking_lot_core/README.md`` is drawn
 from ``MOVES``, so a move that is not in the table does not exist: ``move`` raises ``IllegalMove`` and nothing changes.
 
-``NEW`` is a task that the scheduler has not admitted yet. ``DELIVERED``, ``EXPIRED``, ``REJECTED`` and ``WITHDRAWN`` are
-terminal: the scheduler forgets the task. ``STOPPING`` never parks again: a task that was told to stop ends, whatever its
-executor answers.
+``NEW`` is a task that the scheduler has not admitted yet. ``DELIVERED``, ``EXPIRED``, ``REJECTED`` and ``WITHDRAWN``
+are terminal: the scheduler forgets the task. ``STOPPING`` never parks again: a task that was told to stop ends,
+whatever its executor answers.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ class ScheduledTask:
 
     ``metadata`` has the pool's defaults filled in. ``sequence`` and ``tag`` fix its rank. ``epoch`` is the number of
     its latest start (0: never started), ``attempts`` the starts that count against ``max_attempts``. ``ready_at``
-    delays it (``not_before`` or retry backoff). ``device`` and ``started_at`` belong to the current run; ``stop_reason``
-    says why a ``STOPPING`` task was interrupted.
+    delays it (``not_before`` or retry backoff). ``device`` and ``started_at`` belong to the current run;
+    ``stop_reason`` says why a ``STOPPING`` task was interrupted.
     """
 
     metadata: TaskMetadata

@@ -81,7 +81,9 @@ class TaskTooLarge(SubmitError):
     def __init__(self, units: int, largest: int) -> None:
         self.units = units
         self.largest = largest
-        super().__init__(f"the task needs {units} units, and the largest device has {largest}; split it, or add capacity")
+        super().__init__(
+            f"the task needs {units} units, and the largest device has {largest}; split it, or add capacity"
+        )
 
 
 class DuplicateTask(SubmitError):

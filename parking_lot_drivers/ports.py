@@ -111,7 +111,7 @@ class Host:
 
 @attrs.frozen(kw_only=True)
 class Overview:
-    """A lot as another process sees it. ``running`` includes stopping tasks; ``waiting`` lists the first parked ones."""
+    """A lot as another process sees it: ``running`` includes stopping tasks, ``waiting`` lists the first parked ones."""
 
     parked: int
     running: Sequence[ScheduledTask]
@@ -251,7 +251,7 @@ class TaskExecutor(abc.ABC):
         """Start what tasks need."""
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:  # noqa: B027
         """Stop it."""
 
     @abc.abstractmethod
