@@ -111,7 +111,7 @@ class Host:
 
 @attrs.frozen(kw_only=True)
 class Overview:
-    """A lot as another process sees it: ``running`` includes stopping tasks, ``waiting`` lists the first parked ones."""
+    """A lot as another process sees it: ``running`` includes stopping tasks, ``waiting`` is the first parked ones."""
 
     parked: int
     running: Sequence[ScheduledTask]
