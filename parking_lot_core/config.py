@@ -3,60 +3,103 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+import sys
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 DEFAULT_DEVICE = "0"
 
-_Check: TypeAlias = Callable[[Any, Any, Any], None]
+# The checks below are objects with public bounds, not closures, so that readers of configuration files and generators
+# of schemas can ask a field of ``PoolConfig`` what it allows.
 
 
-def _number(minimum: float, *, exclusive: bool = False, infinite: bool = False, optional: bool = False) -> _Check:
-    """An attrs validator for a real number with a lower bound."""
+def _is_number(given: object) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
 
-    def check(_: object, attribute: Any, given: Any) -> None:
-        if given is None and optional:
+
+@attrs.frozen
+class Whole:
+    """Checks that a field holds a whole number ≥ ``minimum``."""
+
+    minimum: int
+    optional: bool = False
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, in words."""
+        return f"an integer ≥ {self.minimum}"
+
+    def __call__(self, _: object, attribute: Any, given: Any) -> None:
+        """Raise ``ValueError`` for anything else."""
+        if given is None and self.optional:
             return
-        number = isinstance(given, (int, float)) and not isinstance(given, bool) and not math.isnan(given)
-        low_ok = number and (given > minimum if exclusive else given >= minimum)
-        if not low_ok or (given == math.inf and not infinite):
-            sign = ">" if exclusive else "≥"
-            raise ValueError(f"{attribute.name}: expected a number {sign} {minimum:g}, got {given!r}")
-
-    return check
+        if type(given) is not int or given < self.minimum:
+            raise ValueError(f"{attribute.name}: expected {self.expected}, got {given!r}")
 
 
-def _integer(minimum: int, *, optional: bool = False) -> _Check:
-    """An attrs validator for a whole number with a lower bound."""
+@attrs.frozen
+class Seconds:
+    """Checks that a field holds a duration in seconds ≥ ``minimum``, or > it if ``exclusive``."""
 
-    def check(_: object, attribute: Any, given: Any) -> None:
-        if given is None and optional:
+    minimum: float
+    exclusive: bool = False
+    infinite: bool = False
+    optional: bool = False
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, in words."""
+        return f"a number {'>' if self.exclusive else '≥'} {self.minimum:g}"
+
+    def allows(self, given: float) -> bool:
+        """Whether this number is allowed. NaN, and integers past the range of a float, never are."""
+        low_ok = given > self.minimum if self.exclusive else given >= self.minimum
+        return low_ok and (given <= sys.float_info.max or (self.infinite and given == math.inf))
+
+    def __call__(self, _: object, attribute: Any, given: Any) -> None:
+        """Raise ``ValueError`` for anything else."""
+        if given is None and self.optional:
             return
-        if type(given) is not int or given < minimum:
-            raise ValueError(f"{attribute.name}: expected an integer ≥ {minimum}, got {given!r}")
-
-    return check
+        if not _is_number(given) or not self.allows(given):
+            raise ValueError(f"{attribute.name}: expected {self.expected}, got {given!r}")
 
 
-def _devices(_: object, attribute: Any, given: Any) -> None:
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{attribute.name}: expected a mapping of device names to units, got {given!r}")
-    for name, units in given.items():
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{attribute.name}: expected device names as non-empty strings, got {name!r}")
-        if type(units) is not int or units < 1:
-            raise ValueError(f"{attribute.name}.{name}: expected an integer ≥ 1, got {units!r}")
+@attrs.frozen
+class UnitsByDevice:
+    """Checks that a field maps device names to units."""
+
+    units: Whole = Whole(1)
+
+    def __call__(self, _: object, attribute: Any, given: Any) -> None:
+        """Raise ``ValueError`` for anything else."""
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{attribute.name}: expected a mapping of device names to units, got {given!r}")
+        for name, units in given.items():
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"{attribute.name}: expected device names as non-empty strings, got {name!r}")
+            if type(units) is not int or units < self.units.minimum:
+                raise ValueError(f"{attribute.name}.{name}: expected {self.units.expected}, got {units!r}")
 
 
-def _tenants(_: object, attribute: Any, given: Any) -> None:
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{attribute.name}: expected a mapping of tenant names to weights, got {given!r}")
-    for name, weight in given.items():
-        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not number or not 0 < weight < math.inf:
-            raise ValueError(f"{attribute.name}.{name}: expected a weight > 0, got {weight!r}")
+@attrs.frozen
+class WeightByTenant:
+    """Checks that a field maps tenant names to fair-share weights > 0."""
+
+    expected: str = "a weight > 0"
+
+    def allows(self, weight: float) -> bool:
+        """Whether this number can be a weight."""
+        return 0 < weight <= sys.float_info.max
+
+    def __call__(self, _: object, attribute: Any, given: Any) -> None:
+        """Raise ``ValueError`` for anything else."""
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{attribute.name}: expected a mapping of tenant names to weights, got {given!r}")
+        for name, weight in given.items():
+            if not _is_number(weight) or not self.allows(weight):
+                raise ValueError(f"{attribute.name}.{name}: expected {self.expected}, got {weight!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,26 +123,17 @@ class PoolConfig:
     Raises ``ValueError`` naming the field, the value and what is allowed.
     """
 
-    max_units: int | None = attrs.field(default=None, validator=_integer(1, optional=True))
-    devices: Mapping[str, int] = attrs.field(factory=dict, validator=_devices)
-    max_queue_depth: int = attrs.field(default=100_000, validator=_integer(1))
-    backfill_window: float = attrs.field(default=60.0, validator=_number(0, infinite=True))
-    aging: float | None = attrs.field(
-        default=None,
-        validator=_number(0, exclusive=True, optional=True),
-    )
-    timeout: float | None = attrs.field(
-        default=None,
-        validator=_number(0, exclusive=True, optional=True),
-    )
-    run_timeout: float | None = attrs.field(
-        default=None,
-        validator=_number(0, exclusive=True, optional=True),
-    )
-    max_attempts: int = attrs.field(default=3, validator=_integer(1))
-    retry_backoff: float = attrs.field(default=1.0, validator=_number(0))
-    retry_backoff_max: float = attrs.field(default=300.0, validator=_number(0))
-    tenants: Mapping[str, float] = attrs.field(factory=dict, validator=_tenants)
+    max_units: int | None = attrs.field(default=None, validator=Whole(1, optional=True))
+    devices: Mapping[str, int] = attrs.field(factory=dict, validator=UnitsByDevice())
+    max_queue_depth: int = attrs.field(default=100_000, validator=Whole(1))
+    backfill_window: float = attrs.field(default=60.0, validator=Seconds(0, infinite=True))
+    aging: float | None = attrs.field(default=None, validator=Seconds(0, exclusive=True, optional=True))
+    timeout: float | None = attrs.field(default=None, validator=Seconds(0, exclusive=True, optional=True))
+    run_timeout: float | None = attrs.field(default=None, validator=Seconds(0, exclusive=True, optional=True))
+    max_attempts: int = attrs.field(default=3, validator=Whole(1))
+    retry_backoff: float = attrs.field(default=1.0, validator=Seconds(0))
+    retry_backoff_max: float = attrs.field(default=300.0, validator=Seconds(0))
+    tenants: Mapping[str, float] = attrs.field(factory=dict, validator=WeightByTenant())
 
     def __attrs_post_init__(self) -> None:
         if (self.max_units is None) == (not self.devices):
