@@ -6,6 +6,7 @@ Start with ``Scheduler``. ``README.md`` beside this file teaches how to drive it
 from parking_lot_core.checkpoint import Checkpoint, DeviceRecord
 from parking_lot_core.commands import Command, Deliver, Enqueue, Expire, Interrupt, Reject, Start
 from parking_lot_core.config import DEFAULT_DEVICE, PoolConfig
+from parking_lot_core.devices import DeviceView
 from parking_lot_core.events import (
     Cancelled,
     CapacityChanged,
@@ -16,7 +17,9 @@ from parking_lot_core.events import (
     Tick,
     Withdrawn,
 )
+from parking_lot_core.explain import Explanation, Reason
 from parking_lot_core.lifecycle import MOVES, IllegalMove, Move
+from parking_lot_core.scheduler import Counters, Scheduler
 from parking_lot_core.types import (
     MailboxKey,
     Outcome,
@@ -36,11 +39,14 @@ __all__ = [
     "CapacityChanged",
     "Checkpoint",
     "Command",
+    "Counters",
     "Deliver",
     "DeviceRecord",
+    "DeviceView",
     "Enqueue",
     "Event",
     "Expire",
+    "Explanation",
     "Finished",
     "IllegalMove",
     "Interrupt",
@@ -51,10 +57,12 @@ __all__ = [
     "OutcomeStatus",
     "PoolConfig",
     "Priority",
+    "Reason",
     "Reject",
     "RejectReason",
     "ResourceCost",
     "ScheduledTask",
+    "Scheduler",
     "Start",
     "Submitted",
     "TaskMetadata",

@@ -39,6 +39,10 @@ class Whole:
             raise ValueError(f"{attribute.name}: expected {self.expected}, got {given!r}")
 
 
+class Units(Whole):
+    """Checks that a field holds units of a device."""
+
+
 @attrs.frozen
 class Seconds:
     """Checks that a field holds a duration in seconds ≥ ``minimum``, or > it if ``exclusive``."""
@@ -70,7 +74,7 @@ class Seconds:
 class UnitsByDevice:
     """Checks that a field maps device names to units."""
 
-    units: Whole = Whole(1)
+    units: Units = Units(1)
 
     def __call__(self, _: object, attribute: Any, given: Any) -> None:
         """Raise ``ValueError`` for anything else."""
@@ -123,7 +127,7 @@ class PoolConfig:
     Raises ``ValueError`` naming the field, the value and what is allowed.
     """
 
-    max_units: int | None = attrs.field(default=None, validator=Whole(1, optional=True))
+    max_units: int | None = attrs.field(default=None, validator=Units(1, optional=True))
     devices: Mapping[str, int] = attrs.field(factory=dict, validator=UnitsByDevice())
     max_queue_depth: int = attrs.field(default=100_000, validator=Whole(1))
     backfill_window: float = attrs.field(default=60.0, validator=Seconds(0, infinite=True))

@@ -20,6 +20,8 @@ from parking_lot_core.types import TaskState
 class Move(enum.Enum):
     """What happens to a task. All but ``WITHDRAW`` and ``OFFER`` are the names of commands."""
 
+    __hash__ = object.__hash__  # members are singletons, and Enum's own hash is a slow Python function
+
     ENQUEUE = "Enqueue"
     OFFER = "Offered"
     REJECT = "Reject"

@@ -22,6 +22,8 @@ class Priority(enum.IntEnum):
 class TaskState(enum.Enum):
     """Where a task stands. The legal moves between states are in ``lifecycle.py``."""
 
+    __hash__ = object.__hash__  # members are singletons, and Enum's own hash is a slow Python function
+
     NEW = "new"
     PARKED = "parked"
     RUNNING = "running"

@@ -1,0 +1,92 @@
+"""One device's budget: what it has, what is taken, and when running tasks will have given it back."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+from parking_lot_core._values import value
+from parking_lot_core.checkpoint import DeviceRecord
+from parking_lot_core.types import ScheduledTask
+
+
+@value
+class DeviceView:
+    """A device as a person sees it, in units. ``free`` is negative after capacity shrank below use."""
+
+    name: str
+    capacity: int
+    used: int
+    free: int
+
+
+@value
+class Shadow:
+    """When a blocked task can start at the latest (seconds since the epoch), and the units that it will not need."""
+
+    end: float
+    spare: int
+
+
+class Device:
+    """Units of one device. ``order`` is its place in the order that breaks ties."""
+
+    __slots__ = ("_ends", "capacity", "capacity_max", "configured", "free", "name", "order", "used")
+
+    def __init__(self, name: str, order: int, configured: int) -> None:
+        self.name = name
+        self.order = order
+        self.configured = configured
+        self.capacity = configured
+        self.capacity_max = configured
+        self.used = 0
+        self.free = configured
+        # (planned end, sequence, units) of the tasks on this device that have a run limit, in order.
+        self._ends: list[tuple[float, int, int]] = []
+
+    def take(self, task: ScheduledTask) -> None:
+        """Hold a started task's units."""
+        units = task.metadata.cost.units
+        self.used += units
+        self.free -= units
+        if task.metadata.run_timeout is not None:
+            insort(self._ends, (planned_end(task), task.sequence, units))
+
+    def release(self, task: ScheduledTask) -> None:
+        """Give a task's units back."""
+        units = task.metadata.cost.units
+        self.used -= units
+        self.free += units
+        if task.metadata.run_timeout is not None:
+            del self._ends[bisect_left(self._ends, (planned_end(task), task.sequence, units))]
+
+    def resize(self, units: int) -> None:
+        """Change the capacity; what is taken stays taken."""
+        self.capacity = units
+        self.capacity_max = max(self.capacity_max, units)
+        self.free = units - self.used
+
+    def shadow(self, units: int) -> Shadow | None:
+        """When ``units`` will be free if every run ends at its limit; ``None`` if the limited runs do not suffice."""
+        free = self.free
+        for end, _, released in self._ends:
+            free += released
+            if free >= units:
+                return Shadow(end, free - units)
+        return None
+
+    def view(self) -> DeviceView:
+        """The device as a person sees it."""
+        return DeviceView(self.name, self.capacity, self.used, self.free)
+
+    def record(self) -> DeviceRecord:
+        """The device as a checkpoint keeps it."""
+        return DeviceRecord(
+            device=self.name, configured=self.configured, capacity=self.capacity, capacity_max=self.capacity_max
+        )
+
+
+def planned_end(task: ScheduledTask) -> float:
+    """When the current run of a task with a run limit ends at the latest, in seconds since the epoch."""
+    assert task.started_at is not None
+    assert task.metadata.run_timeout is not None
+    return task.started_at + task.metadata.run_timeout
