@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
@@ -18,3 +18,9 @@ def value(cls: type[_T]) -> type[_T]:
     constructs several values for every task.
     """
     return attrs.define(cls, slots=True, unsafe_hash=True)
+
+
+def evolve(instance: _T, **changes: Any) -> _T:
+    """A copy of a value with some fields changed."""
+    copy: _T = attrs.evolve(instance, **changes)  # type: ignore[misc]
+    return copy

@@ -22,6 +22,7 @@ from typing import Any
 
 import attrs
 
+from parking_lot_core._values import evolve
 from parking_lot_core.checkpoint import Checkpoint
 from parking_lot_core.commands import Command, Deliver, Enqueue, Expire, Interrupt, Reject, Start
 from parking_lot_core.config import PoolConfig
@@ -249,7 +250,7 @@ class Scheduler:
             changes["start_by"] = self._now + config.timeout
         if task.run_timeout is None and config.run_timeout is not None:
             changes["run_timeout"] = config.run_timeout
-        return attrs.evolve(task, **changes) if changes else task
+        return evolve(task, **changes) if changes else task
 
     def _offered(self, event: Offered, commands: list[Command]) -> None:
         task = event.task
@@ -261,7 +262,7 @@ class Scheduler:
         self._next_sequence = max(self._next_sequence, task.sequence + 1)
         if self._share.enabled:
             self._share.adopt(task)
-        self._park(attrs.evolve(task, state=move(TaskState.NEW, Move.OFFER)))
+        self._park(evolve(task, state=move(TaskState.NEW, Move.OFFER)))
 
     def _finished(self, event: Finished, commands: list[Command]) -> None:
         task = self._tasks.get(event.task_id)
@@ -290,7 +291,7 @@ class Scheduler:
     def _parked_again(self, task: ScheduledTask, outcome: Outcome) -> ScheduledTask:
         returned = outcome.status is OutcomeStatus.RETURNED
         ready_at = self._now if returned else self._now + self.config.backoff(task.attempts)
-        return attrs.evolve(
+        return evolve(
             task,
             state=move(task.state, Move.ENQUEUE),
             attempts=task.attempts - returned,
@@ -433,7 +434,7 @@ class Scheduler:
     def _interrupt(self, task: ScheduledTask, reason: OutcomeStatus, commands: list[Command]) -> None:
         """A running task must stop. It holds its units until its executor says that it has."""
         state = move(task.state, Move.INTERRUPT)
-        self._tasks[task.id] = attrs.evolve(task, state=state, stop_reason=reason)
+        self._tasks[task.id] = evolve(task, state=state, stop_reason=reason)
         self._running -= 1
         self._stopping += 1
         commands.append(Interrupt(task.id, task.epoch, reason))

@@ -4,6 +4,7 @@
 
     ParkingLotError
     ├── ConfigError                a configuration that cannot be used
+    ├── TraceError                 an arrival trace that cannot be read
     ├── MissingExtra               an optional dependency is not installed
     ├── PoolClosed                 the pool is not running
     ├── SubmitError                a submission was refused; it left no trace
@@ -43,6 +44,10 @@ class ConfigError(ParkingLotError):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class TraceError(ParkingLotError):
+    """An arrival trace that cannot be read. Says in which line and column, what was found and what is allowed."""
 
 
 class MissingExtra(ParkingLotError):
