@@ -236,6 +236,33 @@ class PermanentFailure(Exception):
     """Raised by a task, or an executor, for a failure that another attempt cannot mend: it is not retried."""
 
 
+class TaskRaised(Exception):
+    """The task's function raised where its exception cannot travel on (a worker process) or must not (``SystemExit``).
+
+    The message holds the exception's type and message; ``__notes__`` holds its traceback as text, where there is one.
+    """
+
+
+#: The most characters of an error that are kept.
+FAILURE_TEXT_MAX = 10_000
+
+
+def failure_text(error: BaseException) -> str:
+    """What an outcome says about an attempt that raised ``error``: its type and message, as in ``ValueError: bad``.
+
+    ``TaskRaised``, ``WorkerLost`` and ``PermanentFailure`` speak for themselves: only their message is given.
+    """
+    try:
+        message = str(error)
+    except Exception:  # the exception is the user's own class
+        message = "(its message cannot be printed)"
+    if message and type(error) in (TaskRaised, WorkerLost, PermanentFailure):
+        text = message
+    else:
+        text = f"{type(error).__qualname__}: {message}" if message else type(error).__qualname__
+    return text if len(text) <= FAILURE_TEXT_MAX else text[:FAILURE_TEXT_MAX] + " (cut)"
+
+
 class TaskExecutor(abc.ABC):
     """Runs tasks. Used as an async context manager for as long as the pool runs.
 
