@@ -157,7 +157,7 @@ class Walk:
             found = self._line.after(self._behind, self.bound)
         while self._exhausted and self._exhausted[-1][0] <= self._behind:
             self._exhausted.pop()
-        if self._exhausted and (found is None or self._exhausted[-1][0] < found[0]):
+        if self._exhausted and (found is None or self._exhausted[-1][0] <= found[0]):
             found = self._exhausted.pop()
         return found
 
