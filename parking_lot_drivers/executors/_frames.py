@@ -1,0 +1,50 @@
+"""What the pool's process and a worker process say to each other: frames of one kind byte, a length, and a body.
+
+=========  ==================  =================================================================
+kind       from                body
+=========  ==================  =================================================================
+LOAD       pool                the number of the lifeline's file descriptor: import the target now
+READY      worker              empty: the target is imported
+UNUSABLE   worker              the problems with the target, a list of strings
+TASK       pool                ``[task_id, epoch, attempt, device, units, payload]``
+RETURNED   worker              the result
+RAISED     worker              ``[text, traceback]`` of an ordinary failure
+PERMANENT  worker              ``[text, traceback]`` of a failure that another attempt cannot mend
+=========  ==================  =================================================================
+
+Bodies are encoded by ``codec``. This module is imported in both processes and must stay light.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+from parking_lot_drivers.ports import PermanentFailure
+
+HEADER = struct.Struct("!BI")
+
+#: The longest body, in bytes.
+BODY_MAX_BYTES = 2**30
+
+
+class Kind(enum.IntEnum):
+    """The first byte of a frame."""
+
+    LOAD = 1
+    READY = 2
+    UNUSABLE = 3
+    TASK = 4
+    RETURNED = 5
+    RAISED = 6
+    PERMANENT = 7
+
+
+def frame(kind: Kind, body: bytes = b"") -> bytes:
+    """One whole frame. Raises ``PermanentFailure`` for a body longer than ``BODY_MAX_BYTES``."""
+    if len(body) > BODY_MAX_BYTES:
+        raise PermanentFailure(
+            f"{len(body)} bytes are too many for a worker process, which takes and gives at most {BODY_MAX_BYTES}; "
+            "pass large data as files, and their names in the payload or result"
+        )
+    return HEADER.pack(kind, len(body)) + body
