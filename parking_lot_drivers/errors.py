@@ -11,6 +11,7 @@
     │   ├── QueueFull
     │   ├── TaskTooLarge
     │   ├── DuplicateTask
+    │   ├── InvalidTask            also a ``ValueError``
     │   └── PayloadNotEncodable
     ├── TaskError                  ``handle.result()`` of a task that did not succeed
     │   ├── TaskFailed
@@ -93,6 +94,10 @@ class TaskTooLarge(SubmitError):
 
 class DuplicateTask(SubmitError):
     """A task of this id is in the lot already, or has ended and its outcome is in the mailbox."""
+
+
+class InvalidTask(SubmitError, ValueError):
+    """An argument of ``submit`` has a value that is not allowed."""
 
 
 class PayloadNotEncodable(SubmitError):
