@@ -1,0 +1,314 @@
+"""The driver loop: decide, save, act.
+
+1. Take every input that has arrived.
+2. ``Admission.decide`` steps each one.
+3. Save the batch, in one transaction.
+4. Only then act: acknowledge submitters, start executors, wake waiters.
+5. Go round. What arrived during 3 is the next batch: under load, one flush of the disk serves hundreds of tasks.
+
+If saving fails, nothing is acted upon, and the lot is read again from the store. That is also how a pool starts: there
+is one way to begin, and it is recovery.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+
+from parking_lot_core import (
+    CapacityChanged,
+    Finished,
+    Outcome,
+    OutcomeStatus,
+    PoolConfig,
+    RejectReason,
+    Scheduler,
+    Start,
+    Tick,
+)
+from parking_lot_drivers._admission import Admission, Ask, Input, Plan, Word
+from parking_lot_drivers._payloads import Payloads
+from parking_lot_drivers._recovery import NEVER_BEGAN, Memory, news, read_lot, rebuild, settle
+from parking_lot_drivers._runs import Runs
+from parking_lot_drivers.clock import Clock
+from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, TaskTooLarge
+from parking_lot_drivers.ports import Batch, Loaded, Mailbox, SetAside, TaskExecutor, TaskQueue
+
+_log = logging.getLogger("parking_lot")
+
+_REREAD_DELAY_S = 0.05
+_REREAD_DELAY_MAX_S = 2.0
+_REREADS_AT_STOP_MAX = 5
+
+
+class Loop:
+    """Owns the scheduler of one pool from its recovery until its stop."""
+
+    def __init__(
+        self, config: PoolConfig, executor: TaskExecutor, queue: TaskQueue, mailbox: Mailbox, clock: Clock
+    ) -> None:
+        self._config = config
+        self._queue = queue
+        self._mailbox = mailbox
+        self._together = queue.adopt(mailbox)
+        self._clock = clock
+        self._inputs: list[Input] = []
+        self._payloads = Payloads()
+        self._wake: anyio.Event | None = None
+        self._turned: anyio.Event | None = None
+        self._leaving = False
+        self._ended = False
+        #: Callers, and requests of other processes, that wait for room; first come, first served.
+        self.lobby: deque[Ask] = deque()
+        self.runs = Runs(executor, self._run_ended)
+        self.admission = Admission(Scheduler(config))
+        #: Numbers of the requests of other processes that are being dealt with.
+        self.requests: set[int] = set()
+        self.accepting = True
+        self.degraded: StoreUnavailable | None = None
+        self.set_aside: Sequence[SetAside] = ()
+        self.outcomes: Counter[OutcomeStatus] = Counter()
+
+    # -- input ---------------------------------------------------------------------------------------------------
+
+    def put(self, given: Input) -> None:
+        """Hand the loop something to decide in its next turn."""
+        self._inputs.append(given)
+        if given.request is not None:
+            self.requests.add(given.request)
+        self._rouse()
+
+    def stop_starting(self) -> None:
+        """From the next turn on nothing new is admitted or started; what runs may finish."""
+        self.accepting = False
+        while self.lobby:
+            self.lobby.popleft().ticket.refuse(PoolClosed("the pool stopped before there was room for the task"))
+        now = self._clock.now()
+        for device in self.admission.scheduler.devices:
+            self.put(Word(CapacityChanged(device.name, 0, now)))
+
+    def leave(self) -> None:
+        """End ``run`` as soon as nothing runs any more and every end is saved."""
+        self._leaving = True
+        self._rouse()
+
+    def forget(self, ask: Ask) -> None:
+        """The caller gave up waiting: a submission that is not admitted yet is dropped."""
+        if ask in self.lobby:
+            self.lobby.remove(ask)
+        elif ask in self._inputs:
+            self._inputs.remove(ask)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a turn ends with the condition true. Raises ``PoolClosed`` if the loop ends before that."""
+        while not condition():
+            if self._ended:
+                raise PoolClosed("the pool stopped")
+            self._turned = self._turned or anyio.Event()
+            await self._turned.wait()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    async def open(self, group: TaskGroup) -> None:
+        """Recover, and start what may start. Raises ``StoreError``."""
+        capacities = {device.name: device.capacity for device in self.admission.scheduler.devices}
+        loaded = await read_lot(self._queue, self._mailbox, together=self._together)
+        self._recover(Memory(capacities=capacities), loaded)
+        await self._turn(group)
+
+    async def run(self, group: TaskGroup) -> None:
+        """Serve until ``leave``. Cancellation from outside does not stop it: the pool decides when to stop."""
+        try:
+            with anyio.CancelScope(shield=True):
+                while not self._leaving or self.runs or self._inputs:
+                    await self._sleep()
+                    await self._turn(group)
+                    self._announce()
+        finally:
+            self._dismiss()
+
+    def _announce(self) -> None:
+        if self._turned is not None:
+            turned, self._turned = self._turned, None
+            turned.set()
+
+    async def _sleep(self) -> None:
+        """Wait for an input, a deadline or the end."""
+        if self._inputs or (self._leaving and not self.runs):
+            return
+        self._wake = anyio.Event()
+        deadline = self.admission.scheduler.next_deadline()
+        if deadline is None:
+            await self._wake.wait()
+        else:
+            with anyio.move_on_after(max(0.0, deadline - self._clock.now())):
+                await self._wake.wait()
+        self._wake = None
+
+    def _rouse(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+
+    async def _turn(self, group: TaskGroup) -> None:
+        inputs, self._inputs = self._inputs, []
+        now = self._clock.now()
+        deadline = self.admission.scheduler.next_deadline()
+        if deadline is not None and deadline <= now:
+            inputs.append(Word(Tick(now)))
+        if not inputs:
+            return
+        plan = self.admission.decide(inputs, now)
+        try:
+            await self._save(plan.batch)
+        except StoreUnavailable as error:
+            await self._start_over(plan, inputs, error)
+        else:
+            plan.saved()
+            await self._act(group, plan)
+
+    async def _save(self, batch: Batch) -> None:
+        if not self._together and batch.delivered:
+            # Delivering twice changes nothing; removing a task whose outcome was never kept would lose it.
+            await self._mailbox.deliver(batch.delivered)
+        await self._queue.save(batch)
+
+    def _dismiss(self) -> None:
+        """Nobody will be told anything by this loop any more."""
+        self.accepting = False
+        self._ended = True
+        closed = PoolClosed("the pool stopped before the task ended; a durable queue still has it")
+        for live in self.admission.live.values():
+            live.ticket.refuse(closed)
+        for ask in [*self.lobby, *(each for each in self._inputs if isinstance(each, Ask))]:
+            ask.ticket.refuse(PoolClosed("the pool stopped before the task was saved"))
+        self._announce()
+
+    # -- act -----------------------------------------------------------------------------------------------------
+
+    async def _act(self, group: TaskGroup, plan: Plan) -> None:
+        self.requests.difference_update(plan.batch.answered)
+        for ask in plan.admitted:
+            ask.ticket.acknowledge()
+        for ask, reason in plan.refused:
+            self._refuse(ask, reason)
+        for live, delivery in plan.ended:
+            self._payloads.take(delivery.task_id)
+            self.outcomes[delivery.status] += 1
+            live.ticket.deliver(delivery)
+        await self._start(group, plan.starts)
+        for ask in plan.admitted:
+            self._put_by(ask.metadata.id)
+        for interrupt in plan.interrupts:
+            self.runs.interrupt(interrupt.task_id, interrupt.epoch)
+        self._call_in()
+
+    async def _start(self, group: TaskGroup, starts: Sequence[Start]) -> None:
+        unread = []
+        for start in starts:
+            task_id = start.task.metadata.id
+            live = self.admission.live[task_id]
+            payload = live.payload or self._payloads.take(task_id)
+            live.payload = None
+            if payload is None:
+                unread.append(start)
+            else:
+                self.runs.start(group, start, payload)
+        if unread:
+            await self._start_stored(group, unread)
+
+    async def _start_stored(self, group: TaskGroup, starts: Sequence[Start]) -> None:
+        """Start tasks whose payload has to be read from the queue first."""
+        missing = Outcome(OutcomeStatus.FAILED, "its payload is missing from the queue", retryable=False)
+        payloads: dict[str, bytes] = {}
+        try:
+            payloads = await self._queue.payloads([start.task.metadata.id for start in starts])
+        except StoreUnavailable as error:
+            missing = Outcome(OutcomeStatus.LOST, f"its payload could not be read: {error}")
+        for start in starts:
+            payload = payloads.get(start.task.metadata.id)
+            if payload is None:
+                self._run_ended(start.task.metadata.id, start.epoch, missing)
+            else:
+                self.runs.start(group, start, payload)
+
+    def _put_by(self, task_id: str) -> None:
+        live = self.admission.live.get(task_id)
+        if live is not None and live.payload is not None:
+            self._payloads.keep(task_id, live.payload)
+            live.payload = None
+
+    def _refuse(self, ask: Ask, reason: RejectReason) -> None:
+        scheduler = self.admission.scheduler
+        if reason is RejectReason.TOO_LARGE:
+            ask.ticket.refuse(TaskTooLarge(ask.metadata.units, scheduler.largest_device))
+        elif reason is RejectReason.DUPLICATE:
+            ask.ticket.refuse(DuplicateTask(f"task {ask.metadata.id!r} is in the lot already"))
+        elif self.accepting and (ask.waits_for_room or ask.request is not None):
+            self.lobby.append(ask)
+        else:
+            ask.ticket.refuse(QueueFull(scheduler.places_taken, self._config.max_queue_depth))
+
+    def _call_in(self) -> None:
+        """Let in as many from the lobby as there is room for, ahead of whoever arrives now."""
+        room = self._config.max_queue_depth - self.admission.scheduler.places_taken
+        called = [self.lobby.popleft() for _ in range(min(room, len(self.lobby)))]
+        self._inputs[:0] = called
+
+    def _run_ended(self, task_id: str, epoch: int, outcome: Outcome) -> None:
+        self.put(Word(Finished(task_id, epoch, outcome, self._clock.now())))
+
+    # -- recovery ------------------------------------------------------------------------------------------------
+
+    async def _start_over(self, plan: Plan, inputs: Sequence[Input], error: StoreUnavailable) -> None:
+        """Saving failed: tell this turn's submitters, keep what only this process knows, and read the lot again."""
+        _log.error("saving failed, reading the lot again: %s", error)
+        self.degraded = error
+        words: list[Word] = []
+        for given in inputs:
+            self.requests.discard(given.request or 0)  # it is still in the inbox, and will be read again
+            if isinstance(given, Ask):
+                given.ticket.refuse(error)
+            elif given.request is None and not isinstance(given.event, Tick | CapacityChanged):
+                words.append(given)
+        memory = Memory(
+            capacities={device.name: device.capacity for device in self.admission.scheduler.devices},
+            live={**self.admission.live, **{live.task.id: live for live, _ in plan.ended}},
+            words=words,
+            unexplained=NEVER_BEGAN,
+        )
+        self._recover(memory, await self._read_again())
+        gone = [live for task_id, live in memory.live.items() if task_id not in self.admission.live]
+        await settle(gone, self._mailbox, error)
+        self.degraded = None
+
+    def _recover(self, memory: Memory, loaded: Loaded) -> None:
+        self.set_aside = (*self.set_aside, *loaded.set_aside)
+        self.admission = rebuild(self._config, loaded, memory.live)
+        self._inputs[:0] = news(memory, loaded, self.runs, self._clock.now())
+
+    async def _read_again(self) -> Loaded:
+        """Try until the store answers; meanwhile nobody who submits is kept waiting."""
+        delay = _REREAD_DELAY_S
+        for tries in itertools.count(1):
+            await anyio.sleep(delay)
+            try:
+                return await read_lot(self._queue, self._mailbox, together=self._together)
+            except StoreUnavailable as error:
+                self.degraded = error
+                if self._leaving and tries >= _REREADS_AT_STOP_MAX:
+                    raise
+                delay = min(2 * delay, _REREAD_DELAY_MAX_S)
+                self._refuse_all(error)
+        raise AssertionError("unreachable")
+
+    def _refuse_all(self, error: StoreUnavailable) -> None:
+        for given in self._inputs:
+            if isinstance(given, Ask):
+                self.requests.discard(given.request or 0)
+                given.ticket.refuse(error)
+        self._inputs = [given for given in self._inputs if not isinstance(given, Ask)]

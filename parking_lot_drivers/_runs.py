@@ -1,0 +1,115 @@
+"""Act: the tasks that run in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from parking_lot_core import Outcome, OutcomeStatus, Start
+from parking_lot_drivers.codec import decode, encode
+from parking_lot_drivers.errors import PayloadNotEncodable
+from parking_lot_drivers.ports import PermanentFailure, TaskContext, TaskExecutor, WorkerLost
+
+
+class Run:
+    """One start of one task, from the spawn of its executor call until that has returned."""
+
+    __slots__ = ("context", "handed_back", "scope")
+
+    def __init__(self, start: Start) -> None:
+        task = start.task
+        self.context = TaskContext(
+            task_id=task.metadata.id,
+            epoch=start.epoch,
+            attempt=task.attempts,
+            device=start.device,
+            units=task.metadata.cost.units,
+        )
+        self.scope = anyio.CancelScope()
+        self.handed_back = False
+
+
+class Runs:
+    """Starts and stops executor calls. ``report`` hears of every end, exactly once for each start."""
+
+    def __init__(self, executor: TaskExecutor, report: Callable[[str, int, Outcome], None]) -> None:
+        self._executor = executor
+        self._report = report
+        self._runs: dict[tuple[str, int], Run] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def alive(self, task_id: str, epoch: int) -> bool:
+        """Whether this start still runs here."""
+        return (task_id, epoch) in self._runs
+
+    def start(self, group: TaskGroup, start: Start, payload: bytes) -> None:
+        """Spawn the executor call of one start."""
+        run = Run(start)
+        self._runs[start.task.metadata.id, start.epoch] = run
+        group.start_soon(self._execute, run, payload)
+
+    def interrupt(self, task_id: str, epoch: int) -> None:
+        """Ask a run to stop; it counts as running until it has."""
+        run = self._runs.get((task_id, epoch))
+        if run is not None:
+            run.context.interrupted.set()
+            if self._executor.cancellable:
+                run.scope.cancel()
+
+    def hand_back(self) -> None:
+        """Stop everything that runs, to be done again later. Threads that do not listen are abandoned."""
+        for run in self._runs.values():
+            run.handed_back = True
+            run.context.interrupted.set()
+            run.scope.cancel()
+
+    async def _execute(self, run: Run, payload: bytes) -> None:
+        # The pool decides when a run stops, not whoever cancels the scope that the pool was entered in.
+        with anyio.CancelScope(shield=True):
+            outcome = await self._attempt(run, payload)
+        context = run.context
+        del self._runs[context.task_id, context.epoch]
+        self._report(context.task_id, context.epoch, outcome)
+
+    async def _attempt(self, run: Run, payload: bytes) -> Outcome:
+        try:
+            value = decode(payload)
+        except ValueError as error:
+            return Outcome(OutcomeStatus.FAILED, f"the stored payload cannot be read: {error}", retryable=False)
+        ended = False
+        result: object = None
+        try:
+            with run.scope:
+                result = await self._executor.execute(value, run.context)
+                ended = True
+        except WorkerLost as error:
+            return self._failure(run, Outcome(OutcomeStatus.LOST, _describe(error)))
+        except PermanentFailure as error:
+            return Outcome(OutcomeStatus.FAILED, _describe(error), retryable=False)
+        except Exception as error:
+            return self._failure(run, Outcome(OutcomeStatus.FAILED, _describe(error)))
+        return _success(result) if ended else self._failure(run, Outcome(OutcomeStatus.CANCELLED))
+
+    @staticmethod
+    def _failure(run: Run, outcome: Outcome) -> Outcome:
+        """What an end without result means: a run that was told to hand back may end in any way."""
+        return Outcome(OutcomeStatus.RETURNED) if run.handed_back else outcome
+
+
+def _success(result: object) -> Outcome:
+    try:
+        return Outcome(OutcomeStatus.SUCCEEDED, value=encode(result, name="result"))
+    except PayloadNotEncodable as error:
+        return Outcome(OutcomeStatus.FAILED, f"the result cannot be stored: {error}", retryable=False)
+
+
+def _describe(error: BaseException) -> str:
+    """The error as one line for a mailbox: its own words, led by its type where that says more."""
+    text = str(error)
+    if isinstance(error, WorkerLost | PermanentFailure):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,339 @@
+"""``ResourcePool``: submit, wait, cancel, fetch. One source for asyncio, trio and Pyodide's event loop."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Any
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup
+
+from parking_lot_core import (
+    Cancelled,
+    CapacityChanged,
+    DeviceView,
+    Explanation,
+    MailboxKey,
+    OutcomeStatus,
+    PoolConfig,
+    Priority,
+    ResourceCost,
+    TaskMetadata,
+    TaskState,
+)
+from parking_lot_drivers._admission import Ask, Word
+from parking_lot_drivers._loop import Loop
+from parking_lot_drivers._requests import Requests
+from parking_lot_drivers._ticket import Ticket
+from parking_lot_drivers.clock import Clock
+from parking_lot_drivers.codec import encode
+from parking_lot_drivers.errors import DuplicateTask, InvalidTask, PoolClosed, UnknownTask
+from parking_lot_drivers.handle import Results, TaskHandle
+from parking_lot_drivers.ports import Mailbox, SetAside, TaskExecutor, TaskQueue
+
+
+@attrs.frozen(kw_only=True)
+class PoolStats:
+    """A pool at one moment.
+
+    Attributes:
+        devices: capacity, used and free units of each device.
+        parked: tasks that wait.
+        running: tasks that run, those that are stopping included.
+        waiting_for_room: submissions that wait because the lot is full.
+        outcomes: how many tasks ended in each way since the pool was entered.
+        set_aside: stored tasks that could not be read.
+        degraded: why the store cannot be written at present; ``None`` when all is well.
+    """
+
+    devices: tuple[DeviceView, ...]
+    parked: int
+    running: int
+    waiting_for_room: int
+    outcomes: Mapping[OutcomeStatus, int]
+    set_aside: tuple[SetAside, ...]
+    degraded: str | None
+
+
+class ResourcePool:
+    """Runs tasks under a budget of resource units, and parks what does not fit.
+
+    Use it as an async context manager. Leaving it stops in order: nothing new starts, what runs has ``grace`` seconds
+    to finish, what is left is handed back to the queue, and parked tasks stay parked (in a durable queue).
+
+    Args:
+        config: the pool's policy.
+        executor: what runs the tasks.
+        queue: where tasks wait; in memory unless given.
+        mailbox: where outcomes go; in memory unless given.
+        name: of the pool, for people and logs.
+        grace: seconds that running tasks get when the pool stops.
+
+    Raises ``StoreError`` on entering, if queue or mailbox cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: PoolConfig,
+        executor: TaskExecutor,
+        *,
+        queue: TaskQueue | None = None,
+        mailbox: Mailbox | None = None,
+        name: str = "default",
+        grace: float = 10.0,
+    ) -> None:
+        from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
+
+        self.config = config
+        self.name = name
+        self._executor = executor
+        self._queue = MemoryQueue() if queue is None else queue
+        self._store = MemoryMailbox() if mailbox is None else mailbox
+        self._grace = grace
+        self._clock = Clock()
+        self._loop = Loop(config, executor, self._queue, self._store, self._clock)
+        self._requests = Requests(self._loop, self._queue, self._store, self._clock)
+        self._group: TaskGroup | None = None
+        self._stack = AsyncExitStack()
+        self._being_submitted: dict[str, anyio.Event] = {}
+        self._open = False
+        #: The outcomes of this pool's tasks.
+        self.mailbox = Results(self._store)
+
+    # -- starting and stopping -----------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> ResourcePool:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._shielded, self._store.aclose)
+            stack.push_async_callback(self._shielded, self._queue.aclose)
+            await self._store.open()
+            await self._queue.open()
+            await stack.enter_async_context(self._executor)
+            self._group = await stack.enter_async_context(anyio.create_task_group())
+            await self._loop.open(self._group)
+            self._group.start_soon(self._loop.run, self._group)
+            self._group.start_soon(self._requests.watch)
+            self._stack = stack.pop_all()
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._open = False
+        with anyio.CancelScope(shield=True):
+            await self._stop()
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def _stop(self) -> None:
+        self._loop.stop_starting()
+        with suppress(PoolClosed), anyio.move_on_after(self._grace):
+            await self._loop.until(lambda: not self._loop.runs)
+        self._loop.runs.hand_back()
+        self._requests.scope.cancel()
+        self._loop.leave()
+
+    @staticmethod
+    async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
+        with anyio.CancelScope(shield=True):
+            await close()
+
+    # -- submitting ----------------------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        payload: object,
+        *,
+        units: int = 1,
+        priority: Priority | str = Priority.NORMAL,
+        tenant: str = "",
+        mailbox: MailboxKey | None = None,
+        timeout: float | None = None,
+        run_timeout: float | None = None,
+        delay: float | None = None,
+        max_attempts: int | None = None,
+        idempotency_key: str | None = None,
+        task_id: str | None = None,
+        wait: bool = False,
+    ) -> TaskHandle:
+        """Ask for a task to be run. Returns when it is saved.
+
+        Args:
+            payload: what the executor's function gets: JSON-like values and ``bytes``.
+            units: what it takes from its device while it runs (≥ 1).
+            priority: class, as a ``Priority`` or its name in any case.
+            tenant: whose share it counts against.
+            mailbox: where its outcome goes; by default the tenant's own box.
+            timeout: seconds that it may wait before it expires.
+            run_timeout: seconds that each run may take.
+            delay: seconds before it may start.
+            max_attempts: starts that may fail or be lost before it is given up (≥ 1).
+            idempotency_key: submitting the same key again gives the same task and the same answer.
+            task_id: an identifier of your own; by default a random one. Not together with ``idempotency_key``.
+            wait: wait for room instead of raising ``QueueFull``.
+
+        Raises ``QueueFull``, ``TaskTooLarge``, ``DuplicateTask``, ``InvalidTask``, ``PayloadNotEncodable``,
+        ``StoreUnavailable`` or ``PoolClosed``; then nothing of the task is kept.
+        """
+        self._check_open()
+        encoded = encode(payload)
+        metadata = self._metadata(
+            _task_id(self.name, task_id, idempotency_key),
+            units=units,
+            priority=priority,
+            tenant=tenant,
+            timeout=timeout,
+            run_timeout=run_timeout,
+            delay=delay,
+            max_attempts=max_attempts,
+        )
+        ask = Ask(metadata, encoded, mailbox or MailboxKey(tenant), Ticket(metadata.id), waits_for_room=wait)
+        if idempotency_key is None and task_id is None:
+            return await self._send(ask)
+        return await self._send_once(ask, again_is_fine=idempotency_key is not None)
+
+    async def _send(self, ask: Ask) -> TaskHandle:
+        self._loop.put(ask)
+        try:
+            await ask.ticket.answered()
+        except anyio.get_cancelled_exc_class():
+            self._loop.forget(ask)
+            raise
+        return TaskHandle(self, ask.metadata.id, ask.ticket)
+
+    async def _send_once(self, ask: Ask, *, again_is_fine: bool) -> TaskHandle:
+        """Submit unless the id is known. Two callers with one id take turns, so that the second finds the first."""
+        task_id = ask.metadata.id
+        while task_id in self._being_submitted:
+            await self._being_submitted[task_id].wait()
+        self._being_submitted[task_id] = anyio.Event()
+        try:
+            known = await self._find(task_id)
+            if known is None:
+                self._check_open()
+                return await self._send(ask)
+            if again_is_fine:
+                return known
+            raise DuplicateTask(f"task {task_id!r} is in the lot, or its outcome in the mailbox, already")
+        finally:
+            self._being_submitted.pop(task_id).set()
+
+    async def _find(self, task_id: str) -> TaskHandle | None:
+        live = self._loop.admission.live.get(task_id)
+        if live is not None:
+            return TaskHandle(self, task_id, live.ticket)
+        message = await self._store.get(task_id)
+        return None if message is None else TaskHandle(self, task_id, None)
+
+    def _metadata(
+        self,
+        task_id: str,
+        *,
+        units: int,
+        priority: Priority | str,
+        tenant: str,
+        timeout: float | None,
+        run_timeout: float | None,
+        delay: float | None,
+        max_attempts: int | None,
+    ) -> TaskMetadata:
+        now = self._clock.now() if timeout is not None or delay is not None else 0.0
+        try:
+            if timeout is not None and not timeout > 0:
+                raise ValueError(f"timeout: expected seconds > 0, got {timeout!r}")
+            if max_attempts is not None and max_attempts < 1:
+                raise ValueError(f"max_attempts: expected an integer ≥ 1, got {max_attempts!r}")
+            return TaskMetadata(
+                task_id,
+                ResourceCost(units),
+                _priority(priority),
+                tenant,
+                None if timeout is None else now + timeout,
+                run_timeout,
+                None if delay is None else now + delay,
+                max_attempts or 0,
+            )
+        except (ValueError, TypeError) as error:
+            raise InvalidTask(str(error)) from None
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def handle(self, task_id: str) -> TaskHandle:
+        """A handle for a task submitted earlier, by anyone."""
+        live = self._loop.admission.live.get(task_id)
+        return TaskHandle(self, task_id, None if live is None else live.ticket)
+
+    async def status(self, task_id: str) -> TaskState | OutcomeStatus:
+        """Where a task stands, or how it ended. Raises ``UnknownTask``."""
+        task = self._loop.admission.scheduler.get(task_id)
+        if task is not None:
+            return task.state
+        result = await self.mailbox.get(task_id)
+        if result is None:
+            raise UnknownTask(f"neither queue nor mailbox knows task {task_id!r}")
+        return result.status
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask for a task to be stopped. Does nothing if it has ended. Raises ``UnknownTask``."""
+        self._check_open()
+        if task_id not in self._loop.admission.live:
+            await self.status(task_id)
+            return
+        self._loop.put(Word(Cancelled(task_id, self._clock.now())))
+
+    def set_capacity(self, device: str, units: int) -> None:
+        """Tell the pool that a device has more or fewer units now (≥ 0). Running tasks go on; a new name adds a device.
+
+        Raises ``InvalidTask`` for anything but a whole number ≥ 0.
+        """
+        if type(units) is not int or units < 0:
+            raise InvalidTask(f"units: expected an integer ≥ 0, got {units!r}")
+        self._check_open()
+        self._loop.put(Word(CapacityChanged(device, units, self._clock.now())))
+
+    def explain(self, task_id: str) -> Explanation | None:
+        """Why a task stands where it stands; ``None`` if it has ended or is unknown."""
+        return self._loop.admission.scheduler.explain(task_id)
+
+    def stats(self) -> PoolStats:
+        """The pool at this moment."""
+        scheduler = self._loop.admission.scheduler
+        return PoolStats(
+            devices=scheduler.devices,
+            parked=scheduler.queue_depth,
+            running=scheduler.running_count,
+            waiting_for_room=len(self._loop.lobby),
+            outcomes=dict(self._loop.outcomes),
+            set_aside=tuple(self._loop.set_aside),
+            degraded=None if self._loop.degraded is None else str(self._loop.degraded),
+        )
+
+    async def join(self) -> None:
+        """Wait until no task is parked or running."""
+        await self._loop.until(lambda: not self._loop.admission.live and not self._loop.lobby)
+
+    def _check_open(self) -> None:
+        if not self._open or not self._loop.accepting:
+            raise PoolClosed(f"pool {self.name!r} is not running: use it inside 'async with'")
+
+
+def _task_id(pool: str, task_id: str | None, key: str | None) -> str:
+    """The caller's id, one derived from an idempotency key, or a random one."""
+    if key is not None:
+        if task_id is not None:
+            raise InvalidTask("task_id, idempotency_key: expected at most one of them, got both")
+        return "key-" + hashlib.sha256(f"{pool}\0{key}".encode()).hexdigest()[:32]
+    return uuid.uuid4().hex if task_id is None else task_id
+
+
+def _priority(given: Any) -> Priority:
+    try:
+        return Priority[given.upper()] if isinstance(given, str) else Priority(given)
+    except (KeyError, ValueError):
+        names = ", ".join(level.name.lower() for level in reversed(Priority))
+        raise ValueError(f"priority: expected one of {names}, got {given!r}") from None
