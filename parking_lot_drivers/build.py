@@ -1,0 +1,171 @@
+"""From settings to parts: the one module that knows every store, every executor and the pool.
+
+Parts are imported when they are asked for, so that a pool in memory needs no database package, and so on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parking_lot_drivers.config import (
+    CommandSettings,
+    CoroutineSettings,
+    InMemoryMailbox,
+    InMemoryQueue,
+    PoolSettings,
+    ProcessSettings,
+    Settings,
+    ThreadSettings,
+    YaqueMailbox,
+    YaqueQueue,
+    load_settings,
+)
+from parking_lot_drivers.config.problems import shown, suggestion
+from parking_lot_drivers.errors import ConfigError, MissingExtra
+from parking_lot_drivers.ports import Mailbox, TaskExecutor, TaskQueue
+
+if TYPE_CHECKING:
+    from parking_lot_drivers.pool import ResourcePool
+
+
+def build_pool(
+    settings: Settings | str | os.PathLike[str], name: str, *, executor: TaskExecutor | None = None
+) -> ResourcePool:
+    """The pool ``name`` of these settings, or of this configuration file, ready to be entered.
+
+    ``executor`` stands in for the one of the settings, and is needed where they have none. Raises ``ConfigError``,
+    ``MissingExtra``; entering the pool raises ``StoreError``.
+    """
+    if not isinstance(settings, Settings):
+        settings = load_settings(settings)
+    section = section_of(settings, name)
+    try:
+        from parking_lot_drivers.pool import ResourcePool
+    except ModuleNotFoundError as error:
+        if error.name != "anyio":
+            raise
+        raise MissingExtra("a pool", "anyio", "local") from None
+    return ResourcePool(
+        section.policy,
+        executor or build_executor(settings, name),
+        queue=build_queue(settings, name),
+        mailbox=build_mailbox(settings, name),
+        name=name,
+    )
+
+
+def section_of(settings: Settings, name: str) -> PoolSettings:
+    """The settings of one pool. Raises ``ConfigError`` naming the pools that there are."""
+    if name not in settings.pools:
+        there_are = ", ".join(settings.pools)
+        advice = suggestion(name, settings.pools) or f"; there are {there_are}"
+        raise ConfigError(f"pools: no pool is named {shown(name)}{advice}")
+    return settings.pools[name]
+
+
+def lot_file(directory: Path, name: str) -> Path:
+    """The lot file of the pool ``name`` in a ``path`` of the settings."""
+    return directory / f"{name}.lot"
+
+
+def build_queue(settings: Settings, name: str) -> TaskQueue:
+    """The queue of the pool ``name``, not yet opened. Raises ``ConfigError``, ``MissingExtra``."""
+    queue = section_of(settings, name).queue
+    match queue:
+        case InMemoryQueue():
+            from parking_lot_drivers.stores.memory import MemoryQueue
+
+            return MemoryQueue()
+        case YaqueQueue():
+            from parking_lot_drivers.stores.sqlite import SqliteQueue
+
+            return SqliteQueue(lot_file(queue.path, name), name)
+    raise ConfigError(_not_yet(f"pools.{name}.queue.type", queue.tags[0]))
+
+
+def build_mailbox(settings: Settings, name: str) -> Mailbox:
+    """The mailbox of the pool ``name``, not yet opened. Raises ``ConfigError``, ``MissingExtra``."""
+    mailbox = section_of(settings, name).mailbox
+    match mailbox:
+        case InMemoryMailbox():
+            from parking_lot_drivers.stores.memory import MemoryMailbox
+
+            return MemoryMailbox()
+        case YaqueMailbox():
+            from parking_lot_drivers.stores.sqlite import SqliteMailbox
+
+            return SqliteMailbox(lot_file(mailbox.path, name), name)
+    raise ConfigError(_not_yet(f"pools.{name}.mailbox.type", mailbox.tags[0]))
+
+
+def _not_yet(path: str, tag: str) -> str:
+    return f"{path}: {tag} is not part of this version yet; until it is, use yaque or in_memory"
+
+
+def build_executor(settings: Settings, name: str) -> TaskExecutor:
+    """The executor of the pool ``name``, not yet entered.
+
+    Modules of targets are looked for in the directory of the configuration file first: it is put at the front of
+    ``sys.path``. Raises ``ConfigError`` where the settings name no executor, or one that cannot be used.
+    """
+    executor = section_of(settings, name).executor
+    if executor is None:
+        raise ConfigError(f"pools.{name}.executor: expected an executor, here or from the application, got nothing")
+    if not isinstance(executor, CommandSettings) and str(settings.directory) not in sys.path:
+        sys.path.insert(0, str(settings.directory))
+    with problems_at(f"pools.{name}.executor"):
+        match executor:
+            case CoroutineSettings():
+                from parking_lot_drivers.executors import CoroutineExecutor, load_target
+
+                return CoroutineExecutor(load_target(executor.target))
+            case ThreadSettings():
+                from parking_lot_drivers.executors import ThreadExecutor, load_target
+
+                return ThreadExecutor(load_target(executor.target), executor.max_threads)
+            case ProcessSettings():
+                from parking_lot_drivers.executors import ProcessExecutor
+
+                return ProcessExecutor(
+                    executor.target,
+                    env=executor.env,
+                    max_tasks_per_worker=executor.max_tasks_per_worker,
+                    idle_workers_max=executor.idle_workers_max,
+                )
+            case CommandSettings():
+                from parking_lot_drivers.executors import CommandExecutor
+
+                return CommandExecutor(
+                    executor.argv, env=executor.env, cwd=executor.cwd, output_max_bytes=executor.output_max_bytes
+                )
+
+
+def try_executor(settings: Settings, name: str) -> None:
+    """Start the executor of the pool ``name`` and stop it again: its target is imported, its command looked for.
+
+    Raises ``ConfigError``, ``MissingExtra``.
+    """
+    executor = build_executor(settings, name)
+
+    async def enter() -> None:
+        async with executor:
+            pass
+
+    import anyio
+
+    with problems_at(f"pools.{name}.executor"):
+        anyio.run(enter)
+
+
+@contextlib.contextmanager
+def problems_at(path: str) -> Iterator[None]:
+    """Say where in the configuration a ``ConfigError`` belongs that was raised by a part that does not know."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(*(f"{path}: {problem}" for problem in error.problems)) from error.__cause__

@@ -1,0 +1,37 @@
+"""What the exit codes of ``parking-lot`` mean, and which error gives which."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from parking_lot_drivers.errors import StoreError, TaskError
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line."""
+
+    OK = 0
+    TASKS_FAILED = 1
+    BAD_USAGE = 2
+    STORE_PROBLEM = 3
+    BUG = 70
+    INTERRUPTED = 130
+
+
+MEANINGS = {
+    ExitCode.OK: "all went well",
+    ExitCode.TASKS_FAILED: "some tasks failed",
+    ExitCode.BAD_USAGE: "bad usage, configuration or input",
+    ExitCode.STORE_PROBLEM: "queue or mailbox cannot be used",
+    ExitCode.BUG: "a bug in parking-lot",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """The code with which a command ends that raised ``error``, one of this library's own."""
+    if isinstance(error, StoreError):
+        return ExitCode.STORE_PROBLEM
+    if isinstance(error, TaskError):
+        return ExitCode.TASKS_FAILED
+    return ExitCode.BAD_USAGE

@@ -1,0 +1,128 @@
+"""Pools as a person, or a script, reads them."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+import attrs
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from parking_lot_core import PoolConfig
+from parking_lot_core.config import Seconds
+from parking_lot_drivers.build import lot_file
+from parking_lot_drivers.config import (
+    CommandSettings,
+    ExecutorSettings,
+    MailboxSettings,
+    PgmqQueue,
+    PoolSettings,
+    PostgresMailbox,
+    PostgresQueue,
+    QueueSettings,
+    Settings,
+    YaqueMailbox,
+    YaqueQueue,
+)
+from parking_lot_drivers.config.quantities import SECONDS
+
+_BUDGET = ("max_units", "devices")
+
+
+def pools_as_table(settings: Settings, title: str) -> None:
+    """Print the pools, one row each, to fit a terminal of 80 columns."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for heading in ("pool", "budget", "queue, mailbox", "executor", "policy"):
+        table.add_column(heading, overflow="fold")
+    for name, pool in settings.pools.items():
+        table.add_row(name, budget(pool), stores(pool, name), executor(pool.executor), policy(pool))
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def budget(pool: PoolSettings) -> str:
+    """Units of each device, one line each."""
+    unit = pool.unit or "units"
+    if pool.max_units is not None:
+        return f"{pool.max_units} {unit}"
+    return "\n".join(f"{device}: {units} {unit}" for device, units in pool.devices.items())
+
+
+def stores(pool: PoolSettings, name: str) -> str:
+    """Queue and mailbox, once if they share a file."""
+    queue, mailbox = store(pool.queue, name), store(pool.mailbox, name)
+    return queue if queue == mailbox else f"{queue}\n{mailbox}"
+
+
+def store(settings: QueueSettings | MailboxSettings, name: str) -> str:
+    """One queue or mailbox. Database addresses are left out: they may hold passwords."""
+    match settings:
+        case YaqueQueue() | YaqueMailbox():
+            return f"{settings.tags[0]} {near(lot_file(settings.path, name))}"
+        case PostgresQueue() | PostgresMailbox():
+            return f"{settings.tags[0]} {settings.table}"
+        case PgmqQueue():
+            return f"{settings.tags[0]} {settings.queue_name}"
+    return settings.tags[0]
+
+
+def executor(settings: ExecutorSettings | None) -> str:
+    """What runs the tasks."""
+    if settings is None:
+        return "the application's"
+    what = shlex.join(settings.argv) if isinstance(settings, CommandSettings) else settings.target
+    return f"{settings.tags[0]} {what}"
+
+
+def policy(pool: PoolSettings) -> str:
+    """Whatever differs from the defaults, one line each."""
+    told = []
+    for field in attrs.fields(PoolConfig):
+        held = getattr(pool, field.name)
+        if field.name in _BUDGET or held in (field.default, {}):
+            continue
+        if isinstance(field.validator, Seconds):
+            held = duration(held)
+        elif field.name == "tenants":
+            held = ", ".join(f"{tenant or '(none)'}={weight:g}" for tenant, weight in held.items())
+        told.append(f"{field.name} {held}")
+    return "\n".join(told) or "defaults"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit that needs no fraction."""
+    if seconds == math.inf:
+        return "infinity"
+    for unit, factor in sorted(SECONDS.items(), key=lambda item: -item[1]):
+        if seconds and seconds % factor == 0:
+            return f"{seconds / factor:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def near(path: Path) -> str:
+    """The path from here, if it lies below here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def pools_as_json(settings: Settings) -> dict[str, Any]:
+    """The pools as a configuration would give them in full, except that database addresses are left out."""
+    return {name: _section(pool) for name, pool in settings.pools.items()}
+
+
+def _section(settings: Any) -> dict[str, Any]:
+    section = {"type": settings.tags[0]} if hasattr(settings, "tags") else {}
+    for field in attrs.fields(type(settings)):
+        held = getattr(settings, field.name)
+        if held is None or held == {} or not field.repr:
+            continue
+        if attrs.has(type(held)):
+            held = _section(held)
+        elif isinstance(held, Path):
+            held = str(held)
+        elif held == math.inf:
+            held = "infinity"
+        section[field.name] = held
+    return section
