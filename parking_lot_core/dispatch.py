@@ -109,6 +109,7 @@ class Walk:
         backfill: Backfill,
         now: float,
         exhausted: Sequence[tuple[int, ScheduledTask]],
+        blocked: tuple[int, ScheduledTask] | None,
     ) -> None:
         self._line = line
         self._devices = devices
@@ -121,12 +122,12 @@ class Walk:
         self.claims: dict[str, Claim] = {}
         self.closed: dict[str, ScheduledTask] = {}
         self.bound: float = 0
-        self._measure()
-
-    @property
-    def last_claim(self) -> int:
-        """Rank of the last task that claimed or closed a device; -1 if none did."""
-        return self._behind if self.claims else -1
+        if blocked is None:
+            self._measure()
+        else:
+            # The caller has found that the first task in line cannot start.
+            self._behind = blocked[0]
+            self._hold(blocked[1])
 
     def find(self) -> tuple[int, ScheduledTask, Device] | None:
         """The next task to start, and where."""
@@ -139,14 +140,16 @@ class Walk:
             self._hold(task)
         return None
 
-    def counts_as_pass(self, device: Device) -> bool:
-        """Whether a start on this device passes over the task that claimed it."""
+    def passes(self, device: Device) -> ScheduledTask | None:
+        """The task that a start on this device counts as passing over, if it does."""
         claim = self.claims.get(device.name)
-        return claim is not None and claim.permission is Permission.COUNTED
+        return claim.task if claim is not None and claim.permission is Permission.COUNTED else None
 
-    def turn_down(self, units: float) -> bool:
-        """Whether a task of this size, ranked behind every claim, can be left out without looking at it."""
-        return units > self.bound and all(units > cost for cost, _ in self._boxes)
+    def turns_down(self, rank: int, units: int) -> bool:
+        """Whether a new task can be left out without another walk: it ranks behind every claim and fits nothing."""
+        if units <= self.bound or (self.claims and rank < self._behind):
+            return False
+        return not self._boxes or all(units > cost for cost, _ in self._boxes)
 
     def _visit(self) -> tuple[int, ScheduledTask] | None:
         if self._boxes:

@@ -6,11 +6,11 @@ decided; this file says where it is kept:
 
 - ``_tasks``: every task that is parked, running or stopping, as the value that a store would keep. A change replaces
   the value; the old one may already be on its way to a disk.
-- ``_line``: the parked tasks that may start now, by rank. Parked tasks that wait for their ``ready_at`` are in
-  ``_delayed`` instead, and have a ``READY`` timer.
-- ``_devices``: the budgets. Units are taken in ``_start`` and given back in ``_release``, nowhere else.
-- ``_backfill``: who has been passed over since when.
-- ``_share``: the tenants' tags. ``_levels``: the classes that tasks have gained, where ``aging`` is on.
+- ``_waiting``: the parked ones among them, in rank order, and those that are delayed (``waiting.py``).
+- ``_devices``: the budgets. Units are taken in ``_run`` and given back in ``_release``, nowhere else.
+- ``_backfill``: the rule for passing blocked tasks, and who has been passed over since when (``dispatch.py``).
+- ``_settled``: what the last walk found that nothing more may start. While it holds, a new task that it turns down
+  needs no walk: that is what makes submitting to a long line cheap.
 
 Nothing here reads a clock, draws a random number, does I/O, or depends on the order of a hash.
 """
@@ -40,20 +40,24 @@ from parking_lot_core.events import (
 )
 from parking_lot_core.explain import Explanation, explain
 from parking_lot_core.lifecycle import Move, move
-from parking_lot_core.line import WaitingLine
-from parking_lot_core.ranking import FairShare, classes_gained, promotion_at, rank_of
+from parking_lot_core.ranking import FairShare
 from parking_lot_core.timers import Alarm, Timer, Timers
 from parking_lot_core.types import (
     Outcome,
     OutcomeStatus,
-    Priority,
     RejectReason,
     ScheduledTask,
     TaskMetadata,
     TaskState,
 )
+from parking_lot_core.waiting import Waiting
 
 _CANCELLED = Outcome(OutcomeStatus.CANCELLED)
+
+# Moves from a state that the code around them has established, looked up once.
+_ADMITTED = move(TaskState.NEW, Move.ENQUEUE)
+_STARTED = move(TaskState.PARKED, Move.START)
+
 _RETRIED = (OutcomeStatus.FAILED, OutcomeStatus.LOST)
 
 
@@ -82,17 +86,16 @@ class Scheduler:
         self._tasks: dict[str, ScheduledTask] = {}
         self._running = 0
         self._stopping = 0
+        self._settled: Walk | None = None
         self._devices = {name: Device(name, order, units) for order, (name, units) in enumerate(config.budgets.items())}
-        self._line = WaitingLine()
-        self._delayed: set[str] = set()
         # Sequences in use; only a scheduler that is offered tasks numbered elsewhere has to know them.
         self._sequences: set[int] | None = None
-        self._levels: dict[str, int] = {}
+        self._measure()
+        self._has_defaults = config.timeout is not None or config.run_timeout is not None
         self._share = FairShare(config.tenants)
         self._backfill = Backfill(config.backfill_window)
         self._timers = Timers(self._is_live)
-        # The walk that found nothing more to start. While it holds, a task that it turns down need not be looked at.
-        self._settled: Walk | None = None
+        self._waiting = Waiting(config.aging, self._timers)
         self._apply: dict[type, Callable[[Any, list[Command]], None]] = {
             Submitted: self._submitted,
             Offered: self._offered,
@@ -124,10 +127,12 @@ class Scheduler:
             self._now = event.at
         commands: list[Command] = []
         kind = type(event)
-        if kind is Submitted or kind is Offered:
+        timers = self._timers
+        if timers.earliest <= self._now and (kind is Submitted or kind is Offered):
             self._fire_due(commands)
         self._apply[kind](event, commands)
-        self._fire_due(commands)
+        if timers.earliest <= self._now:
+            self._fire_due(commands)
         if self._settled is None:
             self._dispatch(commands)
         return tuple(commands)
@@ -177,7 +182,7 @@ class Scheduler:
     @property
     def largest_device(self) -> int:
         """The most units that any device ever had: no larger task is admitted."""
-        return max(device.capacity_max for device in self._devices.values())
+        return self._capacity_ever
 
     def tasks(self) -> Iterator[ScheduledTask]:
         """Every task that is parked, running or stopping, in the order of admission to this scheduler."""
@@ -185,7 +190,7 @@ class Scheduler:
 
     def waiting(self) -> Iterator[ScheduledTask]:
         """The parked tasks that may start now, in rank order."""
-        return iter(self._line)
+        return iter(self._waiting.line)
 
     def get(self, task_id: str) -> ScheduledTask | None:
         """A task that is parked, running or stopping; ``None`` for any other."""
@@ -194,9 +199,9 @@ class Scheduler:
     def position(self, task_id: str) -> int | None:
         """Place in the waiting line, 1 for the first; ``None`` if the task is not waiting in it."""
         task = self._tasks.get(task_id)
-        if task is None or task.state is not TaskState.PARKED or task_id in self._delayed:
+        if task is None or task.state is not TaskState.PARKED or not self._waiting.in_line(task_id):
             return None
-        return self._line.ahead_of(self._rank(task)) + 1
+        return self._waiting.line.ahead_of(self._waiting.rank(task)) + 1
 
     def explain(self, task_id: str) -> Explanation | None:
         """Why the task stands where it stands; ``None`` if it is unknown."""
@@ -205,8 +210,7 @@ class Scheduler:
             return None
         walk = self._walk()
         walk.find()
-        devices = tuple(self._devices.values())
-        return explain(task, self.position(task_id), self._now, devices, self._backfill, walk)
+        return explain(task, self.position(task_id), self._now, self._in_order, self._backfill, walk)
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -217,29 +221,29 @@ class Scheduler:
             move(TaskState.NEW, Move.REJECT)
             commands.append(Reject(asked, reason))
             return
-        metadata = self._with_defaults(asked)
-        delayed = metadata.not_before is not None and metadata.not_before > self._now
+        metadata = self._with_defaults(asked) if self._has_defaults else asked
+        sequence = self._next_sequence
+        self._next_sequence = sequence + 1
+        not_before = metadata.not_before
         task = ScheduledTask(
             metadata,
-            self._next_sequence,
+            sequence,
             self._share.tag(metadata) if self._share.enabled else 0,
             self._now,
-            move(TaskState.NEW, Move.ENQUEUE),
+            _ADMITTED,
             0,
             0,
-            metadata.not_before if delayed else None,
+            not_before if not_before is not None and not_before > self._now else None,
         )
-        self._next_sequence += 1
         commands.append(Enqueue(task))
         self._park(task)
 
     def _refusal(self, task: TaskMetadata) -> RejectReason | None:
         if task.id in self._tasks:
             return RejectReason.DUPLICATE
-        units = task.cost.units
-        if all(units > device.capacity_max for device in self._devices.values()):
+        if task.cost.units > self._capacity_ever:
             return RejectReason.TOO_LARGE
-        if self.places_taken >= self.config.max_queue_depth:
+        if len(self._tasks) - self._stopping >= self.config.max_queue_depth:
             return RejectReason.QUEUE_FULL
         return None
 
@@ -330,9 +334,9 @@ class Scheduler:
     def _capacity_changed(self, event: CapacityChanged, commands: list[Command]) -> None:
         device = self._devices.get(event.device)
         if device is None:
-            device = self._devices[event.device] = Device(event.device, len(self._devices), 0)
+            device = self._add_device(event.device)
         device.resize(event.units)
-        self._settled = None
+        self._measure()
 
     # -- timers --------------------------------------------------------------------------------------------------
 
@@ -347,10 +351,9 @@ class Scheduler:
             elif alarm == Alarm.RUN_LIMIT:
                 self._interrupt(task, OutcomeStatus.TIMED_OUT, commands)
             elif alarm == Alarm.READY:
-                self._delayed.remove(task_id)
-                self._join_line(task)
+                self._joined(self._waiting.ready(task), task)
             else:
-                self._promote(task)
+                self._joined(self._waiting.promote(task), task)
 
     def _is_live(self, timer: Timer) -> bool:
         due, sequence, alarm, task_id = timer
@@ -364,69 +367,34 @@ class Scheduler:
         if alarm == Alarm.EXPIRE:
             return task.metadata.start_by == due
         if alarm == Alarm.READY:
-            return task.ready_at == due
-        assert self.config.aging is not None
-        return promotion_at(task, self._levels.get(task_id, 0) + 1, self.config.aging) == due
-
-    def _promote(self, task: ScheduledTask) -> None:
-        """The task has waited long enough for the next class."""
-        waiting = task.metadata.id not in self._delayed
-        if waiting:
-            self._line.remove(self._rank(task))
-        self._levels[task.metadata.id] = self._levels.get(task.metadata.id, 0) + 1
-        self._await_promotion(task)
-        if waiting:
-            self._join_line(task)
-
-    def _await_promotion(self, task: ScheduledTask) -> None:
-        assert self.config.aging is not None
-        gained = self._levels.get(task.metadata.id, 0)
-        if task.metadata.priority + gained < Priority.CRITICAL:
-            due = promotion_at(task, gained + 1, self.config.aging)
-            self._timers.set(due, task.sequence, Alarm.PROMOTE, task.metadata.id)
+            return task.ready_at == due and not self._waiting.in_line(task_id)
+        return self._waiting.next_promotion_at(task) == due
 
     # -- what a task goes through --------------------------------------------------------------------------------
 
     def _park(self, task: ScheduledTask) -> None:
-        """Keep a parked task, with the timers that it needs."""
-        metadata = task.metadata
-        task_id = metadata.id
-        self._tasks[task_id] = task
+        """Keep a parked task."""
+        self._tasks[task.metadata.id] = task
         if self._sequences is not None:
             self._sequences.add(task.sequence)
-        if metadata.start_by is not None:
-            self._timers.set(metadata.start_by, task.sequence, Alarm.EXPIRE, task_id)
-        if self.config.aging is not None:
-            self._levels[task_id] = classes_gained(task, self._now, self.config.aging)
-            self._await_promotion(task)
-        if task.ready_at is not None and task.ready_at > self._now:
-            self._delayed.add(task_id)
-            self._timers.set(task.ready_at, task.sequence, Alarm.READY, task_id)
-        else:
-            self._join_line(task)
+        self._joined(self._waiting.park(task, self._now), task)
 
-    def _join_line(self, task: ScheduledTask) -> None:
-        rank = self._rank(task)
-        self._line.add(rank, task)
+    def _joined(self, rank: int | None, task: ScheduledTask) -> None:
+        """A task has taken a place in the line; is there anything to dispatch?"""
         settled = self._settled
-        if settled is not None and not (rank > settled.last_claim and settled.turn_down(task.metadata.cost.units)):
+        if settled is not None and rank is not None and not settled.turns_down(rank, task.metadata.cost.units):
             self._settled = None
 
     def _leave(self, task: ScheduledTask) -> None:
         """A parked task ends without running."""
-        if task.id in self._delayed:
-            self._delayed.remove(task.id)
-        else:
-            self._line.remove(self._rank(task))
-            self._settled = None
-        self._backfill.passed_over.pop(task.id, None)
+        self._waiting.leave(task)
+        self._settled = None
+        self._backfill.passed_over.pop(task.metadata.id, None)
         self._forget(task)
 
     def _forget(self, task: ScheduledTask) -> None:
-        task_id = task.metadata.id
-        del self._tasks[task_id]
-        if self._levels:
-            self._levels.pop(task_id, None)
+        del self._tasks[task.metadata.id]
+        self._waiting.forget(task.metadata.id)
         if self._sequences is not None:
             self._sequences.discard(task.sequence)
         self._timers.compact(len(self._tasks))
@@ -451,32 +419,52 @@ class Scheduler:
 
     def _dispatch(self, commands: list[Command]) -> None:
         """Start what may start."""
-        walk = self._walk()
-        while (found := walk.find()) is not None:
-            rank, task, device = found
-            if walk.counts_as_pass(device):
-                self._backfill.passed_over.setdefault(walk.claims[device.name].task.metadata.id, self._now)
+        first = self._waiting.line.first
+        while True:
+            found = first(self._capacity_most)
+            device = None if found is None else self._best_fit(found[1].metadata.cost.units)
+            if found is not None and device is not None:
+                commands.append(self._start(*found, device))
+                continue
+            # From here on somebody is blocked, and others may only pass.
+            walk = self._walk(found)
+            passing = walk.find()
+            if passing is None:
+                self._settled = walk
+                return
+            rank, task, device = passing
+            if (passed := walk.passes(device)) is not None:
+                self._backfill.passed_over.setdefault(passed.metadata.id, self._now)
             commands.append(self._start(rank, task, device))
-            if walk.claims:
-                walk = self._walk()
-        self._settled = walk
 
-    def _walk(self) -> Walk:
-        exhausted = []
-        if self._backfill.passed_over and self._backfill.bounded:
-            overdue = (self._tasks[task_id] for task_id in self._backfill.passed_over)
-            exhausted = [(self._rank(task), task) for task in overdue if self._backfill.exhausted(task, self._now)]
-        return Walk(self._line, tuple(self._devices.values()), self._backfill, self._now, exhausted)
+    def _best_fit(self, units: int) -> Device | None:
+        """The device with the least free units that are enough, while nobody has claimed any."""
+        best: Device | None = None
+        for device in self._in_order:
+            if device.free >= units and (best is None or device.free < best.free):
+                best = device
+        return best
+
+    def _walk(self, blocked: tuple[int, ScheduledTask] | None = None) -> Walk:
+        exhausted: list[tuple[int, ScheduledTask]] = []
+        passed_over = self._backfill.passed_over
+        if passed_over and self._backfill.bounded:
+            for task_id in passed_over:
+                task = self._tasks[task_id]
+                if self._backfill.exhausted(task, self._now):
+                    exhausted.append((self._waiting.rank(task), task))
+        return Walk(self._waiting.line, self._in_order, self._backfill, self._now, exhausted, blocked)
 
     def _start(self, rank: int, task: ScheduledTask, device: Device) -> Start:
-        self._line.remove(rank)
+        self._waiting.line.remove(rank)
+        metadata = task.metadata
         epoch = task.epoch + 1
         started = ScheduledTask(
-            task.metadata,
+            metadata,
             task.sequence,
             task.tag,
             task.admitted_at,
-            move(task.state, Move.START),
+            _STARTED,
             epoch,
             task.attempts + 1,
             None,
@@ -484,9 +472,11 @@ class Scheduler:
             self._now,
         )
         self._run(started, device)
-        self._share.started(task.tag)
-        self._backfill.passed_over.pop(task.metadata.id, None)
         assert device.free >= 0, "a start exceeded the device's capacity"
+        if task.tag:
+            self._share.started(task.tag)
+        if self._backfill.passed_over:
+            self._backfill.passed_over.pop(metadata.id, None)
         return Start(started, device.name, epoch)
 
     def _run(self, task: ScheduledTask, device: Device) -> None:
@@ -497,11 +487,18 @@ class Scheduler:
         if task.metadata.run_timeout is not None:
             self._timers.set(planned_end(task), task.sequence, Alarm.RUN_LIMIT, task.metadata.id)
 
-    def _rank(self, task: ScheduledTask) -> int:
-        level: int = task.metadata.priority
-        if self._levels:
-            level += self._levels.get(task.metadata.id, 0)
-        return rank_of(task, level)
+    def _add_device(self, name: str) -> Device:
+        """A device that the configuration does not name."""
+        device = self._devices[name] = Device(name, len(self._devices), 0)
+        self._measure()
+        return device
+
+    def _measure(self) -> None:
+        """Capacities have changed: what follows from them is worked out again."""
+        self._in_order = tuple(self._devices.values())
+        self._capacity_most = max(device.capacity for device in self._in_order)
+        self._capacity_ever = max(device.capacity_max for device in self._in_order)
+        self._settled = None
 
     # -- restoring -----------------------------------------------------------------------------------------------
 
@@ -513,10 +510,11 @@ class Scheduler:
         for record in checkpoint.devices:
             device = self._devices.get(record.device)
             if device is None and record.configured == 0:
-                device = self._devices[record.device] = Device(record.device, len(self._devices), 0)
+                device = self._add_device(record.device)
             if device is not None and device.configured == record.configured:
                 device.resize(record.capacity_max)
                 device.resize(record.capacity)
+        self._measure()
 
     def _adopt(self, task: ScheduledTask) -> None:
         self._next_sequence = max(self._next_sequence, task.sequence + 1)
@@ -524,10 +522,7 @@ class Scheduler:
             self._park(task)
             return
         assert task.device is not None
-        device = self._devices.get(task.device)
-        if device is None:
-            device = self._devices[task.device] = Device(task.device, len(self._devices), 0)
-        self._run(task, device)
+        self._run(task, self._devices.get(task.device) or self._add_device(task.device))
         if task.state is TaskState.STOPPING:
             self._running -= 1
             self._stopping += 1
