@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import attrs
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from parking_lot_core import PoolConfig, Priority
-from parking_lot_drivers.config import PoolSettings, load_settings
-from parking_lot_drivers.config.quantities import BYTES
+from parking_lot_drivers.cli.output import print_json
 from parking_lot_drivers.replay import (
     DEFAULT_MODEL,
     DEFAULT_SHARES,
@@ -26,8 +22,11 @@ from parking_lot_drivers.replay import (
     read_trace,
 )
 from parking_lot_drivers.replay import replay as replay_arrivals
-from parking_lot_drivers.replay.plot import check_suffix, save_plot
+from parking_lot_drivers.replay.plot import check_target, save_plot
 from parking_lot_drivers.replay.summary import heading, sections
+
+if TYPE_CHECKING:
+    from parking_lot_drivers.config import PoolSettings
 
 _T = TypeVar("_T")
 
@@ -58,9 +57,11 @@ def replay(
 
     Each request takes the units of its key-value cache and runs as long as its tokens need.
     """
+    from parking_lot_drivers.config.quantities import BYTES
+
     if plot is not None:
         with _usable("--plot"):
-            check_suffix(plot)
+            check_target(plot)
     settings = _pool(config, pool)
     with _usable("--prefill, --decode, --shares, --failure-rate"):
         requests = RequestModel(
@@ -84,7 +85,7 @@ def replay(
     if as_json:
         assumed = attrs.asdict(requests) | {"shares": {p.name.lower(): share for p, share in requests.shares.items()}}
         replays = [report.as_dict() for report in reports]
-        typer.echo(json.dumps({"trace": str(trace), "speed": speed, "model": assumed, "replays": replays}))
+        print_json({"trace": str(trace), "speed": speed, "model": assumed, "replays": replays})
     else:
         _print(reports, title, note)
         if plot is not None:
@@ -109,12 +110,14 @@ def _one_of(option: str, given: str, allowed: Mapping[str, _T]) -> _T:
 
 
 def _pool(config: Path, name: str | None) -> PoolSettings:
-    pools = load_settings(config).pools
-    if name is None and len(pools) == 1:
-        return next(iter(pools.values()))
-    if name is None:
-        raise typer.BadParameter(f"{config} has several pools; name one of {', '.join(pools)}", param_hint="--pool")
-    return _one_of("--pool", name, pools)
+    from parking_lot_drivers.build import section_of
+    from parking_lot_drivers.config import load_settings
+
+    settings = load_settings(config)
+    if name is None and len(settings.pools) > 1:
+        message = f"{config} has several pools; name one of {', '.join(settings.pools)}"
+        raise typer.BadParameter(message, param_hint="--pool")
+    return section_of(settings, name or next(iter(settings.pools)))
 
 
 def _budgets(settings: PoolSettings, units: str | None) -> list[PoolConfig]:
@@ -155,7 +158,10 @@ def _assumptions(requests: RequestModel) -> str:
 
 
 def _print(reports: Sequence[Report], title: str, note: str) -> None:
-    table = Table(title=title, caption=note, title_justify="left", caption_justify="left")
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
     table.add_column()
     for report in reports:
         table.add_column(heading(report), justify="right")
@@ -163,4 +169,6 @@ def _print(reports: Sequence[Report], title: str, note: str) -> None:
         for name, cells in section:
             table.add_row(name, *cells)
         table.add_section()
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(note, highlight=False)

@@ -48,7 +48,7 @@ def page(picture: Picture, reports: Sequence[Report]) -> str:
 
 
 def _most_parked(picture: Picture) -> float:
-    return max(max(series.parked) for series in picture.series)
+    return max((parked for series in picture.series for parked in series.parked), default=0)
 
 
 def _chart(picture: Picture, values: Callable[[Series], Sequence[float]], unit: str, *, top: float) -> str:

@@ -43,32 +43,30 @@ class Series:
 
 @attrs.frozen
 class Picture:
-    """What a plot shows, the smallest budget first. ``slice_s`` is the width of a slice in seconds."""
+    """What a plot shows, the smallest budget first. The longest replay takes ``minutes`` (> 0)."""
 
     title: str
     note: str
+    minutes: float
     slice_s: float
     series: Sequence[Series]
 
-    @property
-    def minutes(self) -> float:
-        """Where the longest replay ends."""
-        return max(series.minutes[-1] for series in self.series)
 
-
-def check_suffix(path: str | Path) -> None:
+def check_target(path: str | Path) -> None:
     """Raises ``ValueError`` if no plot can be written under this name."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"plot: expected a file name that ends in {' or '.join(SUFFIXES)}, got {str(path)!r}")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"plot: expected a file in a folder that exists, got {str(path)!r}")
 
 
 def save_plot(path: str | Path, reports: Sequence[Report], *, title: str, note: str = "") -> None:
     """Write the plot of one or more replays (of one trace, under different budgets). ``note`` goes below it.
 
-    Raises ``ValueError`` for an unknown suffix, ``MissingExtra`` for a PNG without matplotlib, and ``OSError`` if the
-    file cannot be written.
+    Raises ``ValueError`` for an unknown suffix or folder, ``MissingExtra`` for a PNG without matplotlib, and
+    ``OSError`` if the file cannot be written.
     """
-    check_suffix(path)
+    check_target(path)
     picture = _picture(reports, title, note)
     if Path(path).suffix.lower() == ".png":
         from parking_lot_drivers.replay.png import save_png
@@ -84,7 +82,8 @@ def _picture(reports: Sequence[Report], title: str, note: str) -> Picture:
     width = slice_width([report.timeline for report in reports], _SLICES)
     by_size = sorted(reports, key=lambda report: report.capacity)
     series = [_series(report, width, index) for index, report in enumerate(by_size)]
-    return Picture(title, note, width, series)
+    minutes = max(report.timeline.end for report in reports) / 60 or 1.0
+    return Picture(title, note, minutes, width, series)
 
 
 def _series(report: Report, slice_s: float, index: int) -> Series:

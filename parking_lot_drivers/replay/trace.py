@@ -19,6 +19,8 @@ from parking_lot_drivers.errors import TraceError
 
 TIMESTAMP, CONTEXT, GENERATED = COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 
+_DIGITS_MAX = 9
+
 
 @attrs.frozen
 class Arrival:
@@ -40,20 +42,17 @@ class Arrival:
 def read_trace(path: str | Path, *, limit: int | None = None) -> list[Arrival]:
     """The first ``limit`` requests of a trace file (all without one), in the order of their time.
 
-    Raises ``TraceError`` naming file, line and column: a file that is missing, empty or not UTF-8, a column that is
-    missing, a line with a wrong number of fields, or a field that is not what its column holds.
+    Raises ``TraceError`` naming file, line and column: a file that is missing or empty, a column that is missing, a
+    line with a wrong number of fields, or a field that is not what its column holds.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit: expected an integer ≥ 1, got {limit!r}")
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
+        # A byte that is not UTF-8 becomes a character that no field allows, so that the error names line and column.
+        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             arrivals = list(itertools.islice(_arrivals(str(path), lines), limit))
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise TraceError(f"{path}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x}") from error
-    except csv.Error as error:
-        raise TraceError(f"{path}: not CSV: {error}") from error
     if not arrivals:
         raise TraceError(f"{path}: expected requests after the header line, got none")
     arrivals.sort(key=lambda arrival: arrival.at)
@@ -72,27 +71,29 @@ def compress(arrivals: Sequence[Arrival], speed: float) -> list[Arrival]:
 
 def _arrivals(name: str, lines: Iterable[str]) -> Iterator[Arrival]:
     reader = csv.reader(lines, strict=True)
-    header = next(reader, None)
-    if header is None:
-        raise TraceError(f"{name}: expected a header line with {', '.join(COLUMNS)}, got an empty file")
+    try:
+        header = next(reader, None)
+        if header is None:
+            raise TraceError(f"{name}: expected a header line with {', '.join(COLUMNS)}, got an empty file")
+        when, context, generated = _places(name, header)
+        for row, fields in enumerate(filter(None, reader), start=1):
+            place = f"{name}, line {reader.line_num}"
+            if len(fields) != len(header):
+                raise TraceError(f"{place}: expected {len(header)} fields, got {len(fields)}")
+            at = _moment(place, fields[when])
+            yield Arrival(
+                row, at, _tokens(place, CONTEXT, fields[context]), _tokens(place, GENERATED, fields[generated])
+            )
+    except csv.Error as error:
+        raise TraceError(f"{name}, line {reader.line_num}: not CSV: {error}") from error
+
+
+def _places(name: str, header: Sequence[str]) -> list[int]:
+    """Where each column stands in a line."""
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise TraceError(f"{name}, line 1: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
-    when, context, generated = (header.index(column) for column in COLUMNS)
-    row = 0
-    for fields in reader:
-        if not fields:
-            continue
-        place = f"{name}, line {reader.line_num}"
-        if len(fields) != len(header):
-            raise TraceError(f"{place}: expected {len(header)} fields, got {len(fields)}")
-        row += 1
-        yield Arrival(
-            row,
-            _moment(place, fields[when]),
-            _tokens(place, CONTEXT, fields[context]),
-            _tokens(place, GENERATED, fields[generated]),
-        )
+    return [header.index(column) for column in COLUMNS]
 
 
 def _moment(place: str, text: str) -> float:
@@ -100,12 +101,13 @@ def _moment(place: str, text: str) -> float:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         expected = "expected a time such as 2023-11-16 18:15:46.680"
-        raise TraceError(f"{place}, column {TIMESTAMP}: {expected}, got {text!r}") from None
+        raise TraceError(f"{place}, column {TIMESTAMP}: {expected}, got {text[:40]!r}") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _tokens(place: str, column: str, text: str) -> int:
     digits = text.strip()
-    if not (digits.isascii() and digits.isdigit()):
-        raise TraceError(f"{place}, column {column}: expected an integer ≥ 0, got {text!r}")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX):
+        most = f"{10**_DIGITS_MAX - 1:,}"
+        raise TraceError(f"{place}, column {column}: expected an integer from 0 to {most}, got {text[:40]!r}")
     return int(digits)
