@@ -62,7 +62,8 @@ class Loop:
         self._wake: anyio.Event | None = None
         self._turned: anyio.Event | None = None
         self._leaving = False
-        self._ended = False
+        #: Set when ``run`` has ended.
+        self.ended = anyio.Event()
         #: Callers, and requests of other processes, that wait for room; first come, first served.
         self.lobby: deque[Ask] = deque()
         self.runs = Runs(executor, self._run_ended)
@@ -107,7 +108,7 @@ class Loop:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a turn ends with the condition true. Raises ``PoolClosed`` if the loop ends before that."""
         while not condition():
-            if self._ended:
+            if self.ended.is_set():
                 raise PoolClosed("the pool stopped")
             self._turned = self._turned or anyio.Event()
             await self._turned.wait()
@@ -180,7 +181,7 @@ class Loop:
     def _dismiss(self) -> None:
         """Nobody will be told anything by this loop any more."""
         self.accepting = False
-        self._ended = True
+        self.ended.set()
         closed = PoolClosed("the pool stopped before the task ended; a durable queue still has it")
         for live in self.admission.live.values():
             live.ticket.refuse(closed)

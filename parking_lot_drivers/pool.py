@@ -128,7 +128,11 @@ class ResourcePool:
         self._open = False
         with anyio.CancelScope(shield=True):
             await self._stop()
-        return await self._stack.__aexit__(kind, error, trace)
+        if error is None or isinstance(error, anyio.get_cancelled_exc_class()):
+            return await self._stack.__aexit__(kind, error, trace)
+        # The caller's own exception: shown to the task group, it would come back wrapped in a group.
+        await self._stack.__aexit__(None, None, None)
+        return None
 
     async def _stop(self) -> None:
         self._loop.stop_starting()
@@ -137,6 +141,7 @@ class ResourcePool:
         self._loop.runs.hand_back()
         self._requests.scope.cancel()
         self._loop.leave()
+        await self._loop.ended.wait()
 
     @staticmethod
     async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
