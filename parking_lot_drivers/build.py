@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parking_lot_drivers.config import (
     CommandSettings,
@@ -121,13 +121,13 @@ def build_executor(settings: Settings, name: str) -> TaskExecutor:
     with problems_at(f"pools.{name}.executor"):
         match executor:
             case CoroutineSettings():
-                from parking_lot_drivers.executors import CoroutineExecutor, load_target
+                from parking_lot_drivers.executors import CoroutineExecutor
 
-                return CoroutineExecutor(load_target(executor.target))
+                return CoroutineExecutor(_function(executor.target, coroutine=True))
             case ThreadSettings():
-                from parking_lot_drivers.executors import ThreadExecutor, load_target
+                from parking_lot_drivers.executors import ThreadExecutor
 
-                return ThreadExecutor(load_target(executor.target), executor.max_threads)
+                return ThreadExecutor(_function(executor.target, coroutine=False), executor.max_threads)
             case ProcessSettings():
                 from parking_lot_drivers.executors import ProcessExecutor
 
@@ -143,6 +143,17 @@ def build_executor(settings: Settings, name: str) -> TaskExecutor:
                 return CommandExecutor(
                     executor.argv, env=executor.env, cwd=executor.cwd, output_max_bytes=executor.output_max_bytes
                 )
+
+
+def _function(target: str, *, coroutine: bool) -> Callable[..., Any]:
+    from parking_lot_drivers.executors.target import is_async, load_target
+
+    function = load_target(target)
+    if coroutine and not is_async(function):
+        raise ConfigError(f"target {target}: expected an async function; for a plain one, use type thread or process")
+    if not coroutine and is_async(function):
+        raise ConfigError(f"target {target}: expected a plain function; for an async one, use type coroutine")
+    return function
 
 
 def try_executor(settings: Settings, name: str) -> None:

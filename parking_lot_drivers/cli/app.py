@@ -34,6 +34,9 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = _app(arguments)(args=arguments, prog_name="parking-lot", standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:  # typer has caught the KeyboardInterrupt
+            raise KeyboardInterrupt
+        sys.stdout.flush()
         return int(code or ExitCode.OK)
     except typer.TyperException as error:
         _print_usage_error(error, as_json=as_json)
@@ -45,6 +48,9 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.BAD_USAGE
     except Exception:
         traceback.print_exc()
         print("error: this is a bug in parking-lot; please report it with the lines above", file=sys.stderr)

@@ -28,12 +28,14 @@ def check(
     """
     from parking_lot_drivers.cli.pools import pools_as_json, pools_as_table
     from parking_lot_drivers.config import load_settings
+    from parking_lot_drivers.config.files import noted
 
     settings = load_settings(config)
     with contextlib.redirect_stdout(sys.stderr):  # a target may print when it is imported
         problems = [problem for name in settings.pools for problem in _problems(settings, name)]
     if problems:
-        raise ConfigError(*problems)
+        with noted(config):
+            raise ConfigError(*problems)
     if as_json:
         print_json({"config": str(config), "pools": pools_as_json(settings)})
     else:

@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
 MEANINGS = {
     ExitCode.OK: "all went well",
     ExitCode.TASKS_FAILED: "some tasks failed",
-    ExitCode.BAD_USAGE: "bad usage, configuration or input",
+    ExitCode.BAD_USAGE: "bad usage, configuration, input or output",
     ExitCode.STORE_PROBLEM: "queue or mailbox cannot be used",
     ExitCode.BUG: "a bug in parking-lot",
     ExitCode.INTERRUPTED: "interrupted",

@@ -28,33 +28,46 @@ from parking_lot_drivers.config import (
     YaqueMailbox,
     YaqueQueue,
 )
+from parking_lot_drivers.config.problems import printable
 from parking_lot_drivers.config.quantities import SECONDS
 
 _BUDGET = ("max_units", "devices")
 
 
 def pools_as_table(settings: Settings, title: str) -> None:
-    """Print the pools, one row each, to fit a terminal of 80 columns."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
-    for heading in ("pool", "budget", "queue, mailbox", "executor", "policy"):
-        table.add_column(heading, overflow="fold")
+    """Print the pools, a few lines each, to fit a terminal of 80 columns."""
+    table = Table(title=title, box=box.HORIZONTALS, title_justify="left", title_style="bold", show_header=False)
+    table.add_column(style="bold", overflow="fold", max_width=24)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
     for name, pool in settings.pools.items():
-        table.add_row(name, budget(pool), stores(pool, name), executor(pool.executor), policy(pool))
+        shown_name = name
+        for aspect, told in _aspects(pool, name).items():
+            table.add_row(shown_name, aspect, printable(told))
+            shown_name = ""
+        table.add_section()
     Console(markup=False, highlight=False, emoji=False).print(table)
 
 
+def _aspects(pool: PoolSettings, name: str) -> dict[str, str]:
+    return {
+        "budget": budget(pool),
+        "queue": store(pool.queue, name),
+        "mailbox": store(pool.mailbox, name),
+        "executor": executor(pool.executor),
+        "policy": policy(pool),
+    }
+
+
 def budget(pool: PoolSettings) -> str:
-    """Units of each device, one line each."""
-    unit = pool.unit or "units"
+    """Units of each device."""
     if pool.max_units is not None:
-        return f"{pool.max_units} {unit}"
-    return "\n".join(f"{device}: {units} {unit}" for device, units in pool.devices.items())
+        return _counted(pool.max_units, pool.unit)
+    return ", ".join(f"{_counted(units, pool.unit)} on {device}" for device, units in pool.devices.items())
 
 
-def stores(pool: PoolSettings, name: str) -> str:
-    """Queue and mailbox, once if they share a file."""
-    queue, mailbox = store(pool.queue, name), store(pool.mailbox, name)
-    return queue if queue == mailbox else f"{queue}\n{mailbox}"
+def _counted(units: int, unit: str | None) -> str:
+    return f"{units:,} {unit or ('unit' if units == 1 else 'units')}"
 
 
 def store(settings: QueueSettings | MailboxSettings, name: str) -> str:
@@ -72,13 +85,13 @@ def store(settings: QueueSettings | MailboxSettings, name: str) -> str:
 def executor(settings: ExecutorSettings | None) -> str:
     """What runs the tasks."""
     if settings is None:
-        return "the application's"
+        return "none: the application gives one"
     what = shlex.join(settings.argv) if isinstance(settings, CommandSettings) else settings.target
     return f"{settings.tags[0]} {what}"
 
 
 def policy(pool: PoolSettings) -> str:
-    """Whatever differs from the defaults, one line each."""
+    """Whatever differs from the defaults."""
     told = []
     for field in attrs.fields(PoolConfig):
         held = getattr(pool, field.name)
@@ -87,9 +100,9 @@ def policy(pool: PoolSettings) -> str:
         if isinstance(field.validator, Seconds):
             held = duration(held)
         elif field.name == "tenants":
-            held = ", ".join(f"{tenant or '(none)'}={weight:g}" for tenant, weight in held.items())
+            held = ", ".join(f"{tenant or '(none)'} {weight:g}" for tenant, weight in held.items())
         told.append(f"{field.name} {held}")
-    return "\n".join(told) or "defaults"
+    return "; ".join(told) or "defaults"
 
 
 def duration(seconds: float) -> str:

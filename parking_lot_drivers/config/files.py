@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -46,8 +47,19 @@ def read_file(file: Path) -> object:
     except Unreadable as fault:
         raise ConfigError(f"{file}: {fault}") from None
     if repeats := [f"{path}: given more than once; keep one" for path in _repeats(contents, "", set())]:
-        raise ConfigError(*repeats)
+        with noted(file):
+            raise ConfigError(*repeats)
     return contents
+
+
+@contextlib.contextmanager
+def noted(file: Path) -> Iterator[None]:
+    """Note on a ``ConfigError`` whose problems do not name the file that they are in that file."""
+    try:
+        yield
+    except ConfigError as error:
+        error.add_note(f"in {file}")
+        raise
 
 
 def _text(file: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from cattrs.errors import BaseValidationError
 
-from parking_lot_drivers.config.files import read_file
+from parking_lot_drivers.config.files import noted, read_file
 from parking_lot_drivers.config.problems import Fault, lines
 from parking_lot_drivers.config.settings import SETTINGS, Settings
 from parking_lot_drivers.errors import ConfigError
@@ -22,11 +22,9 @@ def load_settings(path: str | os.PathLike[str]) -> Settings:
     Raises ``ConfigError`` with every fault found, and ``MissingExtra`` for YAML where PyYAML is not installed.
     """
     file = Path(path)
-    try:
-        return settings_from(read_file(file), base=file.parent)
-    except ConfigError as error:
-        error.add_note(f"in {file}")
-        raise
+    contents = read_file(file)
+    with noted(file):
+        return settings_from(contents, base=file.parent)
 
 
 def settings_from(mapping: object, base: str | os.PathLike[str] = ".") -> Settings:

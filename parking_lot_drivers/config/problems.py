@@ -108,5 +108,9 @@ def shown(given: object) -> str:
 def _quoted(text: str) -> str:
     if len(text) > _TEXT_MAX:
         text = text[:_TEXT_MAX] + "…"
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in quoted)
+    return printable(json.dumps(text, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey instead of showing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
