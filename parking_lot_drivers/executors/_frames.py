@@ -6,13 +6,14 @@ kind       from                body
 LOAD       pool                the number of the lifeline's file descriptor: import the target now
 READY      worker              empty: the target is imported
 UNUSABLE   worker              the problems with the target, a list of strings
-TASK       pool                ``[task_id, epoch, attempt, device, units, payload]``
+TASK       pool                ``[task_id, epoch, attempt, device, units]``, a line feed, the payload
 RETURNED   worker              the result
 RAISED     worker              ``[text, traceback]`` of an ordinary failure
 PERMANENT  worker              ``[text, traceback]`` of a failure that another attempt cannot mend
 =========  ==================  =================================================================
 
-Bodies are encoded by ``codec``. This module is imported in both processes and must stay light.
+Bodies are encoded by ``codec``, whose JSON never contains a line feed. This module is imported in both processes and
+must stay light.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from __future__ import annotations
 import enum
 import struct
 
-from parking_lot_drivers.ports import PermanentFailure
+from parking_lot_drivers import codec
+from parking_lot_drivers.ports import PermanentFailure, TaskContext
 
 HEADER = struct.Struct("!BI")
 
@@ -48,3 +50,16 @@ def frame(kind: Kind, body: bytes = b"") -> bytes:
             "pass large data as files, and their names in the payload or result"
         )
     return HEADER.pack(kind, len(body)) + body
+
+
+def task_frame(payload: object, context: TaskContext) -> bytes:
+    """The request to run one task. Raises ``PayloadNotEncodable``, or ``PermanentFailure`` if it is too long."""
+    about = codec.encode([context.task_id, context.epoch, context.attempt, context.device, context.units])
+    return frame(Kind.TASK, about + b"\n" + codec.encode(payload))
+
+
+def read_task(body: bytes) -> tuple[object, TaskContext]:
+    """Payload and context from the body of a TASK frame."""
+    about, _, payload = body.partition(b"\n")
+    task_id, epoch, attempt, device, units = codec.decode(about)
+    return codec.decode(payload), TaskContext(task_id, epoch, attempt, device, units)

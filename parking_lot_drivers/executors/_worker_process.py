@@ -14,7 +14,7 @@ from parking_lot_drivers import codec
 from parking_lot_drivers.errors import ConfigError
 from parking_lot_drivers.executors._child import SETTLE, Child, Tail, drain, exit_text
 from parking_lot_drivers.executors._frames import HEADER, Kind, frame
-from parking_lot_drivers.ports import PermanentFailure, TaskContext, TaskRaised, WorkerLost
+from parking_lot_drivers.ports import PermanentFailure, TaskRaised, WorkerLost
 
 #: How long a worker may take to leave by itself when the pool stops, in seconds.
 STOP_GRACE = 2.0
@@ -134,9 +134,3 @@ class WorkerProcess:
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
             sys.stderr.write(chunk.decode(errors="backslashreplace"))
             sys.stderr.flush()
-
-
-def task_frame(payload: object, context: TaskContext) -> bytes:
-    """The request to run one task. Raises ``PayloadNotEncodable``, or ``PermanentFailure`` if it is too long."""
-    task = [context.task_id, context.epoch, context.attempt, context.device, context.units]
-    return frame(Kind.TASK, codec.encode([*task, payload], name="task"))

@@ -29,12 +29,22 @@ class CoroutineExecutor(TaskExecutor):
         with running(context):
             try:
                 return await self._function(payload)
-            except SystemExit as error:  # would end the event loop, and every other task with it
-                raise TaskRaised(failure_text(error)) from error
-            except anyio.get_cancelled_exc_class() as error:
-                if _cancelled_from_outside():
+            except Exception:
+                raise
+            except BaseException as error:
+                if _meant_for_the_event_loop(error):
                     raise
-                raise TaskRaised(failure_text(error)) from error  # it awaited something that someone else cancelled
+                raise TaskRaised(failure_text(error)) from error
+
+
+def _meant_for_the_event_loop(error: BaseException) -> bool:
+    """Whether ``error`` must pass: Ctrl-C, and our own cancellation. Others would end every other task as well."""
+    cancelled = anyio.get_cancelled_exc_class()
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup((cancelled, KeyboardInterrupt, GeneratorExit)) is not None
+    if isinstance(error, cancelled):
+        return _cancelled_from_outside()  # if not, it awaited something that someone else cancelled
+    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
 
 def _cancelled_from_outside() -> bool:

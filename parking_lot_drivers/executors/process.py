@@ -9,7 +9,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from parking_lot_drivers.errors import ConfigError
-from parking_lot_drivers.executors._worker_process import WorkerProcess, task_frame
+from parking_lot_drivers.executors._frames import task_frame
+from parking_lot_drivers.executors._worker_process import WorkerProcess
 from parking_lot_drivers.executors.target import split_target
 from parking_lot_drivers.ports import PermanentFailure, TaskContext, TaskExecutor, TaskRaised, WorkerLost
 

@@ -19,9 +19,9 @@ from parking_lot_drivers import codec
 from parking_lot_drivers.context import running
 from parking_lot_drivers.errors import ConfigError, PayloadNotEncodable
 from parking_lot_drivers.executors import _lifeline
-from parking_lot_drivers.executors._frames import HEADER, Kind, frame
+from parking_lot_drivers.executors._frames import HEADER, Kind, frame, read_task
 from parking_lot_drivers.executors.target import is_async, load_target
-from parking_lot_drivers.ports import FAILURE_TEXT_MAX, PermanentFailure, TaskContext, failure_text
+from parking_lot_drivers.ports import FAILURE_TEXT_MAX, PermanentFailure, failure_text
 
 
 def main(target: str) -> None:
@@ -84,8 +84,7 @@ def _send(answers: BinaryIO, whole_frame: bytes) -> None:
 
 def _run(function: Callable[[Any], object], body: bytes) -> bytes:
     """Run one task; the frame that answers it."""
-    task_id, epoch, attempt, device, units, payload = codec.decode(body)
-    context = TaskContext(task_id=task_id, epoch=epoch, attempt=attempt, device=device, units=units)
+    payload, context = read_task(body)
     try:
         with running(context):
             result = function(payload)

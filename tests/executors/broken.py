@@ -1,0 +1,3 @@
+"""A module that fails to import."""
+
+NOTHING = 1 / 0

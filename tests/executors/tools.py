@@ -1,0 +1,52 @@
+"""Tools for the executor tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from parking_lot_drivers.ports import TaskContext
+
+
+def context(task_id: str = "t-1", *, device: str = "0") -> TaskContext:
+    """The context of a task's first start."""
+    return TaskContext(task_id=task_id, epoch=4, attempt=2, device=device, units=3)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process of this id runs. One that only waits for its parent to look (a zombie) does not run."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] in "ZX"
+
+
+def own_children() -> list[int]:
+    """Process ids of this process's children, zombies included."""
+    tasks = Path("/proc/self/task")
+    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+def open_files() -> int:
+    """How many file descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for ``condition``, and fail if it does not come true."""
+    with anyio.move_on_after(seconds):
+        while not condition():  # noqa: ASYNC110 (what is waited for happens in another process)
+            await anyio.sleep(0.01)
+        return
+    pytest.fail(f"still not true after {seconds} s")
+
+
+async def told(path: Path) -> int:
+    """The process id that a target tells through the file ``path``."""
+    await wait_until(path.exists)
+    return int(path.read_text())  # noqa: ASYNC240
