@@ -163,7 +163,7 @@ def _safe_dict(items: Mapping[Any, Any], inside: set[int]) -> dict[str, object]:
     safe: dict[str, object] = {}
     for key, item in items.items():
         if not isinstance(key, str):
-            raise _Refused(f"cannot encode the key {key!r} ({_kind(key)}); keys must be strings")
+            raise _Refused(f"cannot encode the key {_shown(key)} ({_kind(key)}); keys must be strings")
         try:
             safe[key] = _safe(item, inside)
         except _Refused as refused:
@@ -199,6 +199,14 @@ _with_tags = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_unta
 
 def _kind(value: object) -> str:
     return type(value).__qualname__
+
+
+def _shown(key: object) -> str:
+    try:
+        shown = repr(key)
+    except Exception:  # an integer of too many digits, or the caller's own class
+        return "that is here"
+    return shown if len(shown) <= 100 else shown[:100] + "…"
 
 
 def _hint(value: object) -> str:
