@@ -1,0 +1,1 @@
+"""Queues and mailboxes. Import the one you need: ``memory`` costs nothing, ``sqlite`` needs SQLAlchemy."""

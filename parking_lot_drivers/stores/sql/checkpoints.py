@@ -1,0 +1,59 @@
+"""The scheduler's checkpoint as one small text, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from parking_lot_core import Checkpoint, DeviceRecord
+from parking_lot_drivers.stores.sql._checks import Undecodable
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def encode_checkpoint(checkpoint: Checkpoint) -> str:
+    """JSON; times are written so that they read back exactly."""
+    return _encode(
+        {
+            "now": checkpoint.now,
+            "next_sequence": checkpoint.next_sequence,
+            "virtual_time": checkpoint.virtual_time,
+            "finish_tags": checkpoint.finish_tags,
+            "passed_over": checkpoint.passed_over,
+            "devices": [
+                (record.device, record.configured, record.capacity, record.capacity_max)
+                for record in checkpoint.devices
+            ],
+        }
+    )
+
+
+def decode_checkpoint(text: object) -> Checkpoint:
+    """Raises ``Undecodable`` for anything that ``encode_checkpoint`` would not have written."""
+    try:
+        found = json.loads(text)  # type: ignore[arg-type]
+        return Checkpoint(
+            now=_is(float, found["now"]),
+            next_sequence=_is(int, found["next_sequence"]),
+            virtual_time=_is(int, found["virtual_time"]),
+            finish_tags=tuple((_is(str, tenant), _is(int, tag)) for tenant, tag in found["finish_tags"]),
+            passed_over=tuple((_is(str, task_id), _is(float, since)) for task_id, since in found["passed_over"]),
+            devices=tuple(_device(*record) for record in found["devices"]),
+        )
+    except (TypeError, ValueError, KeyError) as error:
+        raise Undecodable(f"checkpoint: {error!r}") from error
+
+
+def _device(device: Any, configured: Any, capacity: Any, capacity_max: Any) -> DeviceRecord:
+    return DeviceRecord(
+        device=_is(str, device),
+        configured=_is(int, configured),
+        capacity=_is(int, capacity),
+        capacity_max=_is(int, capacity_max),
+    )
+
+
+def _is(kind: type, found: Any) -> Any:
+    if type(found) is not kind and not (kind is float and type(found) is int):
+        raise TypeError(f"expected {kind.__name__}, got {found!r:.80}")
+    return found

@@ -1,0 +1,62 @@
+"""A mailbox as synchronous functions of a SQLAlchemy connection. The caller commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from parking_lot_core import MailboxKey
+from parking_lot_drivers.ports import Delivery, Message
+from parking_lot_drivers.stores.sql._checks import Row, Undecodable
+from parking_lot_drivers.stores.sql.dialects import Cursor, fetch_all
+from parking_lot_drivers.stores.sql.rows import OUTCOME, decode_message, encode_delivery
+from parking_lot_drivers.stores.sql.set_aside import BadRow, keep
+from parking_lot_drivers.stores.sql.statements import Statements
+
+
+class MailboxSql:
+    """The mailbox of one pool."""
+
+    def __init__(self, statements: Statements, pool: str) -> None:
+        self._sql = statements
+        self._pool = pool
+
+    def deliver(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
+        """Insert the outcomes of tasks that have none."""
+        self.insert(connection.connection.cursor(), deliveries)
+
+    def insert(self, cursor: Cursor, deliveries: Sequence[Delivery]) -> None:
+        """The same, with a cursor that the caller has."""
+        cursor.executemany(self._sql.insert_outcome, [encode_delivery(self._pool, item) for item in deliveries])
+
+    def get(self, connection: Connection, task_id: str) -> tuple[list[Message], list[BadRow]]:
+        """The outcome of one task, if it has one; and rows to be set aside."""
+        cursor = connection.connection.cursor()
+        return _decoded(fetch_all(cursor, self._sql.select_outcome, self._pool, task_id))
+
+    def fetch(
+        self, connection: Connection, key: MailboxKey, after: int, limit: int
+    ) -> tuple[list[Message], list[BadRow]]:
+        """Messages of one box past ``after``; and rows to be set aside."""
+        cursor = connection.connection.cursor()
+        box = (self._pool, key.tenant, key.user, key.session)
+        return _decoded(fetch_all(cursor, self._sql.select_box, *box, after, limit))
+
+    def set_aside(self, connection: Connection, bad_rows: Sequence[BadRow]) -> None:
+        """Move rows out of the way."""
+        cursor = connection.connection.cursor()
+        for bad in bad_rows:
+            keep(cursor, self._sql, self._pool, bad, bad.value("result"))
+            cursor.execute(self._sql.delete_outcome, (self._pool, bad.value("cursor")))
+
+
+def _decoded(rows: Sequence[Row]) -> tuple[list[Message], list[BadRow]]:
+    messages: list[Message] = []
+    bad: list[BadRow] = []
+    for row in rows:
+        try:
+            messages.append(decode_message(row))
+        except Undecodable as error:
+            bad.append(BadRow("outcomes", OUTCOME, row, str(error)))
+    return messages, bad

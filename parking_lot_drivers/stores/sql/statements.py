@@ -1,0 +1,215 @@
+"""The statements of a lot, written once with SQLAlchemy and compiled to text once per database."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Insert,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+
+from parking_lot_core import TaskState
+from parking_lot_drivers.stores.sql import rows
+from parking_lot_drivers.stores.sql._checks import Columns
+from parking_lot_drivers.stores.sql.dialects import Rules
+from parking_lot_drivers.stores.sql.tables import (
+    CHECKPOINTS,
+    LEASES,
+    OUTCOMES,
+    PAYLOADS,
+    REQUESTS,
+    SET_ASIDE,
+    TASKS,
+)
+
+#: Payloads are read this many at a time, or one at a time.
+PAYLOADS_PER_SELECT = 64
+
+_LIMIT: ColumnElement[int] = bindparam("limit", type_=Integer())
+
+
+@attrs.frozen(kw_only=True)
+class Statements:
+    """SQL text with positional parameters. The comment after each names them where they are not plain columns."""
+
+    rules: Rules
+
+    insert_payload: str  # number, body
+    insert_task: str  # rows.TASK
+    change_task: str  # rows.CHANGING, pool, task_id
+    delete_payload: str  # pool, task_id of its task
+    delete_task: str  # pool, task_id
+    delete_damaged_task: str  # pool, task_id as bytes
+    select_body: str  # number -> body
+    delete_body: str  # number
+    select_tasks: str  # pool -> rows.TASK
+    select_task: str  # pool, task_id -> rows.TASK
+    select_payload: str  # pool, task_id -> task_id, body
+    select_payloads: str  # pool, PAYLOADS_PER_SELECT ids -> task_id, body
+    count_parked: str  # pool
+    select_running: str  # pool -> rows.TASK, by sequence
+    select_waiting: str  # pool, limit -> rows.TASK, by rank
+
+    insert_outcome: str  # rows.OUTCOME without cursor
+    select_outcome: str  # pool, task_id -> rows.OUTCOME
+    select_box: str  # pool, box (3), after, limit -> rows.OUTCOME, by cursor
+    delete_outcome: str  # pool, cursor
+    count_outcomes: str  # pool
+
+    insert_request: str  # rows.REQUEST without number
+    delete_request: str  # pool, number
+    select_requests: str  # pool, limit -> rows.REQUEST, by number
+    select_request_after: str  # pool, number -> 1
+    count_requests: str  # pool
+
+    insert_checkpoint: str  # pool, body
+    update_checkpoint: str  # body, pool
+    select_checkpoint: str  # pool -> body
+    delete_checkpoint: str  # pool
+
+    insert_lease: str  # pool, pid, hostname, renewed_at
+    renew_lease: str  # renewed_at, pool
+    delete_lease: str  # pool
+    select_lease: str  # pool -> pid, hostname, renewed_at
+
+    insert_set_aside: str  # pool, source, task_id, reason, body, payload
+    count_set_aside: str  # pool
+
+
+@cache
+def compiled(rules: Rules) -> Statements:
+    """All statements for one database."""
+    sql = _Compiler(rules)
+    return Statements(rules=rules, **_tasks(sql), **_outcomes(sql), **_requests(sql), **_single_rows(sql))
+
+
+class _Compiler:
+    """Compiles elements and makes sure that the parameters stand in the order that the rows have."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def __call__(self, element: Insert | Update | Delete | Select[*tuple[object, ...]], *parameters: str) -> str:
+        text = element.compile(dialect=self.rules.dialect)
+        found = tuple(text.positiontup or ())
+        assert found == parameters, f"parameters of {text}: expected {parameters}, got {found}"
+        return str(text)
+
+    def insert(self, table: Table, *, leave_out: tuple[str, ...] = (), new: bool = False) -> str:
+        names = [column.name for column in table.columns if column.name not in leave_out]
+        element = self.rules.insert_new(table) if new else insert(table)
+        return self(element.values({name: bindparam(name) for name in names}), *names)
+
+
+def _first(element: Select[*tuple[object, ...]], count: ColumnElement[int]) -> Select[*tuple[object, ...]]:
+    """The first ``count`` rows. SQLite's dialect would add a parameter for an offset that is not spelled out."""
+    return element.limit(count).offset(literal_column("0"))
+
+
+def _where(table: Table, *names: str) -> list[ColumnElement[bool]]:
+    """Equality on columns, with parameters whose names do not meet those of an UPDATE's values."""
+    return [table.c[name] == bindparam(f"the_{name}") for name in names]
+
+
+def _columns(table: Table, row: Columns) -> list[ColumnElement[object]]:
+    return [table.c[name] for name in row.names]
+
+
+def _tasks(sql: _Compiler) -> dict[str, str]:
+    key = _where(TASKS, "pool", "task_id")
+    key_names = ("the_pool", "the_task_id")
+    whole = select(*_columns(TASKS, rows.TASK)).where(TASKS.c.pool == bindparam("the_pool"))
+    parked = TASKS.c.state == literal_column(f"'{TaskState.PARKED.value}'")
+    body = select(TASKS.c.task_id, PAYLOADS.c.body).join(PAYLOADS, PAYLOADS.c.number == TASKS.c.payload)
+    several = [f"id_{number}" for number in range(PAYLOADS_PER_SELECT)]
+    rank = (TASKS.c.priority.desc(), TASKS.c.tag, TASKS.c.sequence)
+    change = update(TASKS).ordered_values(*((TASKS.c[name], bindparam(name)) for name in rows.CHANGING)).where(*key)
+    in_several = TASKS.c.task_id.in_([bindparam(name) for name in several])
+    as_bytes = cast(TASKS.c.task_id, LargeBinary)
+    number = select(TASKS.c.payload).where(*key).scalar_subquery()
+    count = select(func.count()).select_from(TASKS).where(TASKS.c.pool == bindparam("the_pool"), parked)
+    return {
+        "insert_payload": sql.insert(PAYLOADS),
+        "insert_task": sql.insert(TASKS),
+        "change_task": sql(change, *rows.CHANGING, *key_names),
+        "delete_payload": sql(delete(PAYLOADS).where(PAYLOADS.c.number == number), *key_names),
+        "delete_task": sql(delete(TASKS).where(*key), *key_names),
+        "delete_damaged_task": sql(
+            delete(TASKS).where(key[0], as_bytes == bindparam("the_bytes")), "the_pool", "the_bytes"
+        ),
+        "select_body": sql(select(PAYLOADS.c.body).where(*_where(PAYLOADS, "number")), "the_number"),
+        "delete_body": sql(delete(PAYLOADS).where(*_where(PAYLOADS, "number")), "the_number"),
+        "select_tasks": sql(whole, "the_pool"),
+        "select_task": sql(whole.where(TASKS.c.task_id == bindparam("the_task_id")), *key_names),
+        "select_payload": sql(body.where(*key), *key_names),
+        "select_payloads": sql(body.where(key[0], in_several), "the_pool", *several),
+        "count_parked": sql(count, "the_pool"),
+        "select_running": sql(whole.where(~parked).order_by(TASKS.c.sequence), "the_pool"),
+        "select_waiting": sql(_first(whole.where(parked).order_by(*rank), _LIMIT), "the_pool", "limit"),
+    }
+
+
+def _outcomes(sql: _Compiler) -> dict[str, str]:
+    whole = select(*_columns(OUTCOMES, rows.OUTCOME))
+    box = ("pool", "box_tenant", "box_user", "box_session")
+    after = OUTCOMES.c.cursor > bindparam("after")
+    of_box = _first(whole.where(*_where(OUTCOMES, *box), after).order_by(OUTCOMES.c.cursor), _LIMIT)
+    count = select(func.count()).select_from(OUTCOMES).where(*_where(OUTCOMES, "pool"))
+    return {
+        "insert_outcome": sql.insert(OUTCOMES, leave_out=("cursor",), new=True),
+        "select_outcome": sql(whole.where(*_where(OUTCOMES, "pool", "task_id")), "the_pool", "the_task_id"),
+        "select_box": sql(of_box, *(f"the_{name}" for name in box), "after", "limit"),
+        "delete_outcome": sql(delete(OUTCOMES).where(*_where(OUTCOMES, "pool", "cursor")), "the_pool", "the_cursor"),
+        "count_outcomes": sql(count, "the_pool"),
+    }
+
+
+def _requests(sql: _Compiler) -> dict[str, str]:
+    of_pool = _where(REQUESTS, "pool")
+    oldest = select(*_columns(REQUESTS, rows.REQUEST)).where(*of_pool).order_by(REQUESTS.c.number)
+    later: Select[*tuple[Any, ...]] = select(literal_column("1")).where(
+        *of_pool, REQUESTS.c.number > bindparam("after")
+    )
+    return {
+        "insert_request": sql.insert(REQUESTS, leave_out=("number",)),
+        "delete_request": sql(delete(REQUESTS).where(*_where(REQUESTS, "pool", "number")), "the_pool", "the_number"),
+        "select_requests": sql(_first(oldest, _LIMIT), "the_pool", "limit"),
+        "select_request_after": sql(_first(later, literal_column("1")), "the_pool", "after"),
+        "count_requests": sql(select(func.count()).select_from(REQUESTS).where(*of_pool), "the_pool"),
+    }
+
+
+def _single_rows(sql: _Compiler) -> dict[str, str]:
+    renewed = update(LEASES).values(renewed_at=bindparam("renewed_at")).where(*_where(LEASES, "pool"))
+    checkpoint = update(CHECKPOINTS).values(body=bindparam("body")).where(*_where(CHECKPOINTS, "pool"))
+    lease = select(LEASES.c.pid, LEASES.c.hostname, LEASES.c.renewed_at).where(*_where(LEASES, "pool"))
+    set_aside = select(func.count()).select_from(SET_ASIDE).where(*_where(SET_ASIDE, "pool"))
+    return {
+        "insert_checkpoint": sql.insert(CHECKPOINTS),
+        "update_checkpoint": sql(checkpoint, "body", "the_pool"),
+        "select_checkpoint": sql(select(CHECKPOINTS.c.body).where(*_where(CHECKPOINTS, "pool")), "the_pool"),
+        "delete_checkpoint": sql(delete(CHECKPOINTS).where(*_where(CHECKPOINTS, "pool")), "the_pool"),
+        "insert_lease": sql.insert(LEASES),
+        "renew_lease": sql(renewed, "renewed_at", "the_pool"),
+        "delete_lease": sql(delete(LEASES).where(*_where(LEASES, "pool")), "the_pool"),
+        "select_lease": sql(lease, "the_pool"),
+        "insert_set_aside": sql.insert(SET_ASIDE, leave_out=("number",)),
+        "count_set_aside": sql(set_aside, "the_pool"),
+    }
