@@ -72,3 +72,15 @@ def move(state: TaskState, made: Move) -> TaskState:
     except KeyError:
         legal = ", ".join(sorted(m.value for m in MOVES[state])) or "none: it is terminal"
         raise IllegalMove(f"{made.value} from {state.value}: legal moves are {legal}") from None
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram: what ``README.md`` shows."""
+    lines = ["stateDiagram-v2"]
+    for state, moves in MOVES.items():
+        for made, after in moves.items():
+            before = "[*]" if state is TaskState.NEW else state.value
+            lines.append(f"    {before} --> {after.value}: {made.value}")
+    lines += [f"    {state.value} --> [*]" for state, moves in MOVES.items() if not moves]
+    return "\n".join(lines)
+
