@@ -63,6 +63,7 @@ def replay(
         with _usable("--plot"):
             check_target(plot)
     settings = _pool(config, pool)
+    budgets = _budgets(settings, units)
     with _usable("--prefill, --decode, --shares, --failure-rate"):
         requests = RequestModel(
             kv_bytes_per_token=_one_of("--model", model, MODELS).bytes_per_token,
@@ -72,24 +73,18 @@ def replay(
             shares=_shares(shares),
             failure_rate=failure_rate,
         )
-    budgets = _budgets(settings, units)
-    arrivals = read_trace(trace, limit=limit)
     with _usable("--speed"):
-        arrivals = compress(arrivals, speed)
+        arrivals = compress(read_trace(trace, limit=limit), speed)
     reports = [replay_arrivals(budget, arrivals, requests) for budget in budgets]
     title = f"{trace.name}: {len(arrivals):,} requests" + ("" if speed == 1 else f" at {speed:g} times their speed")
-    note = _assumptions(requests)
     if plot is not None:
         with _usable("--plot"):
-            save_plot(plot, reports, title=title, note=note)
+            save_plot(plot, reports, title=title, note=_assumptions(requests))
     if as_json:
-        assumed = attrs.asdict(requests) | {"shares": {p.name.lower(): share for p, share in requests.shares.items()}}
-        replays = [report.as_dict() for report in reports]
-        print_json({"trace": str(trace), "speed": speed, "model": assumed, "replays": replays})
+        figures = [report.as_dict() for report in reports]
+        print_json({"trace": str(trace), "speed": speed, "model": _as_dict(requests), "replays": figures})
     else:
-        _print(reports, title, note)
-        if plot is not None:
-            typer.echo(f"Plot: {plot}")
+        _print(reports, title, _assumptions(requests))
 
 
 @contextlib.contextmanager
@@ -145,6 +140,10 @@ def _shares(text: str) -> dict[Priority, float]:
             message = f"expected shares such as {_shown(DEFAULT_SHARES)}, got {part!r} in {text!r}"
             raise typer.BadParameter(message, param_hint="--shares") from None
     return shares
+
+
+def _as_dict(requests: RequestModel) -> dict[str, object]:
+    return attrs.asdict(requests) | {"shares": {p.name.lower(): share for p, share in requests.shares.items()}}
 
 
 def _assumptions(requests: RequestModel) -> str:
