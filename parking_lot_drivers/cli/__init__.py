@@ -15,10 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from parking_lot_drivers.cli.app import run
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("typer", "rich"):
+        if error.name != "typer":
             raise
-        print(f"error: {MissingExtra('the command line', package, 'cli')}", file=sys.stderr)
+        print(f"error: {MissingExtra('the command line', 'typer', 'cli')}", file=sys.stderr)
         return ExitCode.BAD_USAGE
     if os.getcwd() not in sys.path:  # noqa: PTH109 - an entry of sys.path is text
         sys.path.append(os.getcwd())  # noqa: PTH109 - so that targets here are found, as with python -m

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,10 @@ def duration(seconds: float) -> str:
     """Seconds in the largest unit that needs no fraction."""
     if seconds == math.inf:
         return "infinity"
+    exact = Fraction(str(seconds))
     for unit, factor in sorted(SECONDS.items(), key=lambda item: -item[1]):
-        if seconds and seconds % factor == 0:
-            return f"{seconds / factor:g}{unit}"
+        if exact and exact % factor == 0:
+            return f"{exact / factor}{unit}"
     return f"{seconds:g}s"
 
 
