@@ -107,10 +107,10 @@ class TaskMetadata:
             raise ValueError(f"id: expected a non-empty string, got {self.id!r}")
         if self.run_timeout is not None and not 0 < self.run_timeout < math.inf:
             raise ValueError(f"run_timeout: expected seconds > 0, got {self.run_timeout!r}")
-        for name in ("start_by", "not_before"):
-            moment = getattr(self, name)
-            if moment is not None and not math.isfinite(moment):
-                raise ValueError(f"{name}: expected seconds since the Unix epoch, got {moment!r}")
+        if self.start_by is not None and not math.isfinite(self.start_by):
+            raise ValueError(f"start_by: expected seconds since the Unix epoch, got {self.start_by!r}")
+        if self.not_before is not None and not math.isfinite(self.not_before):
+            raise ValueError(f"not_before: expected seconds since the Unix epoch, got {self.not_before!r}")
         if type(self.max_attempts) is not int or self.max_attempts < 0:
             raise ValueError(f"max_attempts: expected an integer ≥ 0, got {self.max_attempts!r}")
 

@@ -27,7 +27,8 @@ class Run:
             device=start.device,
             units=task.metadata.cost.units,
         )
-        self.scope = anyio.CancelScope()
+        # The pool decides when a run stops, not whoever cancels the scope that the pool was entered in.
+        self.scope = anyio.CancelScope(shield=True)
         self.handed_back = False
 
 
@@ -68,9 +69,7 @@ class Runs:
             run.scope.cancel()
 
     async def _execute(self, run: Run, payload: bytes) -> None:
-        # The pool decides when a run stops, not whoever cancels the scope that the pool was entered in.
-        with anyio.CancelScope(shield=True):
-            outcome = await self._attempt(run, payload)
+        outcome = await self._attempt(run, payload)
         context = run.context
         del self._runs[context.task_id, context.epoch]
         self._report(context.task_id, context.epoch, outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
@@ -333,7 +333,7 @@ def _task_id(pool: str, task_id: str | None, key: str | None) -> str:
         if task_id is not None:
             raise InvalidTask("task_id, idempotency_key: expected at most one of them, got both")
         return "key-" + hashlib.sha256(f"{pool}\0{key}".encode()).hexdigest()[:32]
-    return uuid.uuid4().hex if task_id is None else task_id
+    return os.urandom(16).hex() if task_id is None else task_id
 
 
 def _priority(given: Any) -> Priority:

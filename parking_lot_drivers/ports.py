@@ -207,6 +207,35 @@ class TaskQueue(abc.ABC):
         """Give the lease back and release what was opened. Safe to call twice, and without ``open``."""
 
 
+class Interruption:
+    """A flag that a task in any thread may look at or wait for: a ``threading.Event`` that is cheap until it is used."""
+
+    __slots__ = ("_event", "_set")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._event: threading.Event | None = None
+
+    def set(self) -> None:
+        """The task should stop."""
+        self._set = True
+        if self._event is not None:
+            self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether the task should stop."""
+        return self._set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block this thread until the task should stop, for ``timeout`` seconds at most. Returns whether it should."""
+        with _making_event:
+            self._event = self._event or threading.Event()
+        return self._set or self._event.wait(timeout)
+
+
+_making_event = threading.Lock()
+
+
 @attrs.define(eq=False)
 class TaskContext:
     """What a running task may know of itself; ``parking_lot_drivers.current_task()`` returns it inside the task.
@@ -225,7 +254,7 @@ class TaskContext:
     attempt: int
     device: str
     units: int
-    interrupted: threading.Event = attrs.field(factory=threading.Event)
+    interrupted: Interruption = attrs.field(factory=Interruption)
 
 
 class WorkerLost(Exception):
