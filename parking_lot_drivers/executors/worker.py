@@ -88,11 +88,18 @@ def _run(function: Callable[[Any], object], body: bytes) -> bytes:
     try:
         with running(context):
             result = function(payload)
-        return frame(Kind.RETURNED, codec.encode(result, name="result"))
-    except (PermanentFailure, PayloadNotEncodable) as error:
+        return frame(Kind.RETURNED, _encoded(result))
+    except PermanentFailure as error:
         return frame(Kind.PERMANENT, _failure(error))
     except BaseException as error:  # also SystemExit: it ends the task, not the worker
         return frame(Kind.RAISED, _failure(error))
+
+
+def _encoded(result: object) -> bytes:
+    try:
+        return codec.encode(result, name="result")
+    except PayloadNotEncodable as error:
+        raise PermanentFailure(f"the result cannot be stored: {error}") from None
 
 
 def _failure(error: BaseException) -> bytes:
