@@ -1,0 +1,1 @@
+"""Tests of ``parking_lot_core``."""

@@ -1,0 +1,284 @@
+"""The invariants of the design that one run can show, one class each, worked out from events and commands alone."""
+
+from __future__ import annotations
+
+import math
+
+from parking_lot_core import (
+    Cancelled,
+    Command,
+    Deliver,
+    Enqueue,
+    Event,
+    Expire,
+    Interrupt,
+    Offered,
+    Reject,
+    RejectReason,
+    ScheduledTask,
+    Start,
+    Submitted,
+    TaskState,
+)
+from tests.core.history import HOLDING, AnyScheduler, Broken, Check, History
+
+
+class Budget(Check):
+    """1. The units of the tasks that run on a device never exceed its capacity when one of them starts."""
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start):
+            capacity = self.history.capacity.get(command.device, 0)
+            used = self.history.used(command.device)
+            if used + command.task.units > capacity:
+                raise Broken("budget", f"{command.task.id} starts on {command.device}: {used} of {capacity} used")
+
+
+class Fencing(Check):
+    """2. Every start has the next epoch, and only the end of that epoch releases its units."""
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start):
+            row = self.history.rows.get(command.task.id)
+            if row is None or row.state is not TaskState.PARKED or not row.epoch + 1 == command.epoch:
+                raise Broken("fencing", f"{command} of {row}")
+        if isinstance(command, Deliver | Enqueue):
+            task_id = command.task_id if isinstance(command, Deliver) else command.task.id
+            row = self.history.rows.get(task_id)
+            if row is not None and row.state in HOLDING and row is not self.history.ended:
+                raise Broken("fencing", f"{command} while epoch {row.epoch} holds its units")
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        for device in scheduler.devices:
+            if device.used != self.history.used(device.name):
+                raise Broken("fencing", f"{device} but {self.history.used(device.name)} are held")
+
+
+class Conservation(Check):
+    """3. A task is parked, running or stopping until exactly one command ends it; no request goes unanswered."""
+
+    def event(self, event: Event) -> None:
+        self.owed: list[str] = []
+        if self.history.ended is not None:
+            self.owed.append(self.history.ended.id)
+        if isinstance(event, Submitted):
+            self.owed.append(event.task.id)
+        row = self.history.before.get(event.task_id) if isinstance(event, Cancelled) else None
+        if row is not None and row.state is not TaskState.STOPPING:
+            self.owed.append(row.id)
+
+    def command(self, command: Command) -> None:
+        task_id = command.task_id if isinstance(command, Deliver | Interrupt) else command.task.id
+        row = self.history.rows.get(task_id)
+        answers = isinstance(command, Enqueue | Reject | Deliver) or isinstance(self.history.event, Cancelled)
+        if answers and task_id in self.owed:
+            self.owed.remove(task_id)
+        elif isinstance(command, Enqueue | Reject | Deliver):
+            raise Broken("conservation", f"nothing asked for {command}")
+        if isinstance(command, Expire | Start) and (row is None or row.state is not TaskState.PARKED):
+            raise Broken("conservation", f"{command} but the task is {row and row.state}")
+        if isinstance(command, Interrupt) and (row is None or row.state is not TaskState.RUNNING):
+            raise Broken("conservation", f"{command} but the task is {row and row.state}")
+        if isinstance(command, Deliver) and row is None:
+            raise Broken("conservation", f"{command} of a task that is gone")
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        if self.owed:
+            raise Broken("conservation", f"no answer about {self.owed} after {self.history.event}")
+        tasks = {task.id: task for task in scheduler.tasks()}
+        if tasks != self.history.rows:
+            raise Broken("conservation", f"the scheduler has {tasks}, its commands say {self.history.rows}")
+
+
+class Depth(Check):
+    """4. Submitted tasks, parked and running, are at most ``max_queue_depth``; none is refused while there is room."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        self.offered: set[int] = set()
+
+    def places(self) -> list[ScheduledTask]:
+        return [row for row in self.history.rows.values() if row.state is not TaskState.STOPPING]
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Offered):
+            self.offered.add(event.task.sequence)
+
+    def command(self, command: Command) -> None:
+        full = isinstance(command, Reject) and command.reason is RejectReason.QUEUE_FULL
+        if full and len(self.places()) < self.history.config.max_queue_depth:
+            raise Broken("depth", f"{command} with {len(self.places())} places taken")
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        own = [row for row in self.places() if row.sequence not in self.offered]
+        if len(own) > self.history.config.max_queue_depth:
+            raise Broken("depth", f"{len(own)} places taken")
+
+
+class Expiry(Check):
+    """9. No start at or past ``start_by``; what has reached it expires, and nothing else does."""
+
+    def due(self, task: ScheduledTask) -> bool:
+        return task.metadata.start_by is not None and task.metadata.start_by <= self.history.now
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start) and self.due(command.task):
+            raise Broken("expiry", f"{command} at {self.history.now}")
+        if isinstance(command, Expire) and not self.due(command.task):
+            raise Broken("expiry", f"{command} at {self.history.now}")
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        late = [row.id for row in self.history.parked() if self.due(row)]
+        if late:
+            raise Broken("expiry", f"still parked at {self.history.now}: {late}")
+
+
+def limit(task: ScheduledTask) -> float:
+    """Seconds that a run of the task may take."""
+    return math.inf if task.metadata.run_timeout is None else task.metadata.run_timeout
+
+
+class Policy(Check):
+    """What the checks of order share: reservations, and who has been passed over since when."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        self.passed: dict[str, float] = {}
+        self.window = history.config.backfill_window
+        self.bounded = 0 < self.window < math.inf
+
+    def shadow(self, head: ScheduledTask, device: str) -> tuple[float, int] | None:
+        """(end, spare) of the reservation of ``head`` on ``device``, from the run limits there."""
+        runs = sorted((run.started_at + limit(run), run.sequence, run.units) for run in self.history.holding(device))
+        free = self.history.free(device)
+        for end, _, units in runs:
+            free += units
+            if free >= head.units and end < math.inf:
+                return end, free - head.units
+        return None
+
+    def best(self, head: ScheduledTask) -> str:
+        """The device that waits for ``head``, nobody being before it."""
+        able = [name for name, capacity in self.history.capacity.items() if capacity >= head.units]
+        ends = {name: self.shadow(head, name) if self.bounded else None for name in able}
+        return min(able, key=lambda name: ((ends[name] or (math.inf,))[0], -self.history.free(name)))
+
+    def may_pass(self, head: ScheduledTask, task: ScheduledTask, device: str) -> bool:
+        shadow = self.shadow(head, device) if self.bounded else None
+        if shadow is not None:
+            end, spare = shadow
+            return task.units <= spare or self.history.now + limit(task) <= end
+        return self.window > 0 and self.history.now - self.passed.get(head.id, math.inf) < self.window
+
+    def passes(self, start: Start) -> ScheduledTask | None:
+        """The head, if ``start`` takes units on the device that waits for it."""
+        head, task = self.history.head(), self.history.rows[start.task.id]
+        if head is None or self.history.rank(head) >= self.history.rank(task) or self.best(head) != start.device:
+            return None
+        return head
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start):
+            head = self.passes(command)
+            if head is not None and not (self.bounded and self.shadow(head, command.device)):
+                self.passed.setdefault(head.id, self.history.now)
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        parked = {row.id for row in self.history.parked()}
+        self.passed = {task_id: since for task_id, since in self.passed.items() if task_id in parked}
+
+
+class Order(Policy):
+    """5. Nothing starts while a task of higher rank is eligible, fits the same device and asks for no more."""
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start):
+            free = self.history.free(command.device)
+            task = self.history.rows[command.task.id]
+            for other in self.history.eligible():
+                if self.history.rank(other) >= self.history.rank(task):
+                    break
+                asks_more = other.units > task.units or limit(other) > limit(task)
+                if other.units <= free and not (self.bounded and asks_more):
+                    raise Broken("order", f"{task.id} starts on {command.device} before {other.id}")
+            head = self.history.head()
+            fits = head is not None and any(self.history.free(name) >= head.units for name in self.history.capacity)
+            if fits and self.history.rank(head) < self.history.rank(task):
+                raise Broken("order", f"{task.id} starts before {head.id}, which fits")
+
+
+class WorkConservation(Policy):
+    """6. Nothing that fits, and that no claim can stand against, stays parked."""
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        super().after(scheduler)
+        eligible = self.history.eligible()
+        for place, task in enumerate(eligible):
+            for device, capacity in self.history.capacity.items():
+                if self.history.free(device) < task.units:
+                    continue
+                above = [other for other in eligible[:place] if other.units <= capacity]
+                alone = len(self.history.capacity) == 1
+                if not above or self.window == math.inf or (alone and self.may_pass(above[0], task, device)):
+                    raise Broken("work conservation", f"{task.id} fits {device} and stays parked")
+
+
+class BoundedBypass(Policy):
+    """8. Without a reservation, the head is passed over for at most ``backfill_window``; with 0, never."""
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start) and self.window < math.inf:
+            head = self.passes(command)
+            if head is not None and not self.may_pass(head, self.history.rows[command.task.id], command.device):
+                raise Broken("bounded bypass", f"{command.task.id} passes {head.id} at {self.history.now}")
+        super().command(command)
+
+
+class NoDelay(Policy):
+    """7. On one device, the end of the head's reservation never moves away while it stays the head."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        self.promise: tuple[int, int, float] | None = None
+
+    def command(self, command: Command) -> None:
+        """A task of higher rank that came in between may take what the head was waiting for."""
+        head = self.history.head()
+        if isinstance(command, Start) and head is not None and head.id == command.task.id:
+            self.promise = None
+        super().command(command)
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        head = self.history.head()
+        if head is None or not self.bounded or len(self.history.capacity) > 1:
+            self.promise = None
+            return
+        ((device, capacity),) = self.history.capacity.items()
+        shadow = self.shadow(head, device)
+        end = math.inf if shadow is None else shadow[0]
+        if self.promise is not None and self.promise[:2] == (head.sequence, capacity) and end > self.promise[2]:
+            raise Broken("no delay", f"{head.id} was to start by {self.promise[2]}, and now by {end}")
+        self.promise = (head.sequence, capacity, end)
+
+
+class StartsInTime(NoDelay):
+    """7, where every run ends by its limit: the head has started by the end of its first reservation."""
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Start) and command.task.sequence == self.waits_for():
+            self.in_time()
+        super().command(command)
+
+    def after(self, scheduler: AnyScheduler) -> None:
+        super().after(scheduler)
+        self.in_time()
+
+    def waits_for(self) -> int | None:
+        return None if self.promise is None else self.promise[0]
+
+    def in_time(self) -> None:
+        if self.promise is not None and self.history.now > self.promise[2]:
+            raise Broken("no delay", f"task {self.promise[0]} was to start by {self.promise[2]}")
+
+
+ALL = (Budget, Fencing, Conservation, Depth, Order, WorkConservation, NoDelay, BoundedBypass, Expiry)

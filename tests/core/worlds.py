@@ -1,0 +1,216 @@
+"""Small worlds: pools, and events that mean something to the tasks that are there.
+
+Everything is drawn from a ``Dice``, which Hypothesis or a seeded generator may roll; 0 is always the plainest choice,
+so Hypothesis shrinks towards plain worlds. Events are made by looking at a ``Model`` that has seen the same events, to
+name real tasks, epochs and moments most of the time and wrong ones some of the time. All times are quarters of a
+second: sums of them are exact, and two implementations have no excuse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+import attrs
+
+from parking_lot_core import (
+    Cancelled,
+    CapacityChanged,
+    Event,
+    Finished,
+    Offered,
+    Outcome,
+    OutcomeStatus,
+    PoolConfig,
+    Priority,
+    ResourceCost,
+    ScheduledTask,
+    Submitted,
+    TaskMetadata,
+    Tick,
+    Withdrawn,
+)
+from tests.core.ledger import HOLDING
+from tests.core.model import Model
+
+_T = TypeVar("_T")
+
+TENANTS = ("", "ann", "bob", "cyd")
+WEIGHTS: tuple[dict[str, float], ...] = ({}, {}, {"ann": 2, "bob": 1}, {"ann": 0.5, "bob": 3, "": 1})
+WINDOWS = (3, 0, 1, 8, math.inf)
+STEPS = (0, 0, 0, 0.25, 0.25, 0.5, 1, 1, 2, 3.75, -0.25, -2, -50)
+USUAL_ENDS = (OutcomeStatus.SUCCEEDED, OutcomeStatus.FAILED, OutcomeStatus.LOST, OutcomeStatus.RETURNED)
+
+
+@attrs.frozen
+class Dice:
+    """``below(n)`` gives a whole number from 0 to n − 1."""
+
+    below: Callable[[int], int]
+
+    def pick(self, options: Sequence[_T]) -> _T:
+        return options[self.below(len(options))]
+
+    def one_in(self, n: int) -> bool:
+        return self.below(n) == n - 1
+
+    def between(self, low: int, high: int) -> int:
+        return low + self.below(high - low + 1)
+
+    def seconds(self, low: float, high: float) -> float:
+        """Quarters of a second."""
+        return self.between(math.ceil(low * 4), math.floor(high * 4)) / 4
+
+
+@attrs.frozen(kw_only=True)
+class Climate:
+    """What kind of worlds are made: which policies a pool may have, and which kinds of events happen to it."""
+
+    windows: Sequence[float] = WINDOWS
+    devices_max: int = 3
+    limits: bool | None = None  # every run has a limit, none has, or some have
+    aging: bool = True
+    depth: bool = True
+    kinds: Sequence[Kind] | None = None
+
+    def config(self, dice: Dice) -> PoolConfig:
+        names = ("b", "a", "c")[: dice.between(1, self.devices_max)]  # not alphabetical, so that sorting by name shows
+        pool_limit = self.limits or (self.limits is None and dice.one_in(2))
+        return PoolConfig(
+            devices={name: dice.between(2, 8) for name in names},
+            max_queue_depth=dice.between(1, 6) if self.depth and dice.one_in(4) else 1000,
+            backfill_window=dice.pick(self.windows),
+            aging=dice.pick((0.5, 1, 2, 5)) if self.aging and dice.one_in(3) else None,
+            timeout=dice.seconds(0.25, 10) if dice.one_in(4) else None,
+            run_timeout=dice.seconds(0.25, 6) if pool_limit else None,
+            max_attempts=dice.between(1, 3),
+            retry_backoff=dice.pick((0, 0.25, 1)),
+            retry_backoff_max=dice.pick((300, 0.5)),
+            tenants=dice.pick(WEIGHTS),
+        )
+
+    def event(self, dice: Dice, model: Model) -> Event:
+        return dice.pick(self.kinds or KINDS)(self, dice, model)
+
+
+def later(dice: Dice, model: Model) -> float:
+    """When the next event happens: usually now or a little later, at times before, at times when something is due."""
+    if dice.one_in(3):
+        moments = model.moments()[:6]
+        if moments:
+            return dice.pick(moments) + dice.pick((0, 0, -0.25, 0.25))
+    return model.now + dice.pick(STEPS)
+
+
+def metadata(climate: Climate, dice: Dice, model: Model, task_id: str) -> TaskMetadata:
+    """What a submitter says: few sizes, so that tasks tie and tasks do not fit."""
+    own_limit = climate.limits is not False and dice.one_in(2)
+    return TaskMetadata(
+        id=task_id,
+        cost=ResourceCost(dice.between(7, 10) if dice.one_in(8) else dice.between(1, 6)),
+        priority=dice.pick((Priority.NORMAL, Priority.LOW, Priority.HIGH, Priority.CRITICAL)),
+        tenant=dice.pick(TENANTS),
+        start_by=max(0.0, model.now + dice.seconds(-1, 8)) if dice.one_in(5) else None,
+        run_timeout=dice.seconds(0.25, 8) if own_limit else None,
+        not_before=max(0.0, model.now + dice.seconds(-1, 4)) if dice.one_in(6) else None,
+        max_attempts=dice.pick((0, 0, 1, 2, 3)),
+    )
+
+
+def submitted(climate: Climate, dice: Dice, model: Model) -> Event:
+    known = [task.id for task in model.known]
+    task_id = dice.pick(known) if known and dice.one_in(12) else f"t{model.next_sequence}"
+    return Submitted(metadata(climate, dice, model, task_id), later(dice, model))
+
+
+def offered(climate: Climate, dice: Dice, model: Model) -> Event:
+    """A task that another host parked: any sequence that is free (or, rarely, is not), any tag, any past."""
+    sequence = model.next_sequence + dice.below(4)
+    if dice.one_in(3):
+        sequence = dice.between(1, model.next_sequence)
+    task_id = f"o{model.next_sequence}.{sequence}"
+    if model.known and dice.one_in(10):
+        task_id = dice.pick(model.known).id
+    epoch = dice.below(3)
+    task = ScheduledTask(
+        metadata=metadata(climate, dice, model, task_id),
+        sequence=sequence,
+        tag=dice.below(12) * 2**18,
+        admitted_at=max(0.0, model.now + dice.seconds(-6, 1)),
+        epoch=epoch,
+        attempts=dice.between(0, epoch),
+        ready_at=model.now + dice.seconds(-1, 4) if dice.one_in(4) else None,
+    )
+    return Offered(task, later(dice, model))
+
+
+def finished(climate: Climate, dice: Dice, model: Model) -> Event:
+    """The end of a run; now and then one that is stale, early, doubled or about nobody."""
+    ends = [(task.id, task.epoch) for task in model.known if task.state in HOLDING]
+    if not ends or dice.one_in(8):
+        ends = [(task.id, task.epoch + off) for task in model.known for off in (-1, 0, 1)]
+        ends += [("nobody", 1), ("t1", 1), ("t2", 1)]
+    task_id, epoch = dice.pick(ends)
+    outcome = Outcome(
+        status=dice.pick(tuple(OutcomeStatus)) if dice.one_in(10) else dice.pick(USUAL_ENDS),
+        error=dice.pick((None, "boom")),
+        retryable=not dice.one_in(4),
+    )
+    return Finished(task_id, epoch, outcome, later(dice, model))
+
+
+def _named(dice: Dice, model: Model) -> str:
+    """The id of a task that is there, or rarely of one that is not."""
+    return "nobody" if not model.known or dice.one_in(8) else dice.pick(model.known).id
+
+
+def cancelled(climate: Climate, dice: Dice, model: Model) -> Event:
+    return Cancelled(_named(dice, model), later(dice, model))
+
+
+def withdrawn(climate: Climate, dice: Dice, model: Model) -> Event:
+    task_id = _named(dice, model)
+    task = model.get(task_id)
+    epoch = 1 if task is None else task.epoch
+    return Withdrawn(task_id, epoch + dice.pick((0, 0, 0, 1, -1)), later(dice, model))
+
+
+def capacity_changed(climate: Climate, dice: Dice, model: Model) -> Event:
+    device = "new" if dice.one_in(6) else dice.pick(model.devices).name
+    return CapacityChanged(device, 0 if dice.one_in(5) else dice.between(1, 9), later(dice, model))
+
+
+def tick(climate: Climate, dice: Dice, model: Model) -> Event:
+    return Tick(later(dice, model))
+
+
+Kind: TypeAlias = Callable[[Climate, Dice, Model], Event]
+KINDS: tuple[Kind, ...] = (
+    *[submitted] * 8,
+    *[finished] * 6,
+    *[tick] * 3,
+    offered,
+    cancelled,
+    withdrawn,
+    capacity_changed,
+)
+QUIET: tuple[Kind, ...] = (*[submitted] * 3, *[finished] * 2, tick)
+
+
+@attrs.frozen
+class World:
+    """A pool and what happens to it."""
+
+    config: PoolConfig
+    events: tuple[Event, ...]
+
+
+def make_world(dice: Dice, climate: Climate, length: int) -> World:
+    """A pool and ``length`` events, each made for the lot that the ones before it left."""
+    model = Model(climate.config(dice))
+    events = []
+    for _ in range(length):
+        events.append(climate.event(dice, model))
+        model.step(events[-1])
+    return World(model.config, tuple(events))
