@@ -89,13 +89,19 @@ class UnitsByDevice:
 
 @attrs.frozen
 class WeightByTenant:
-    """Checks that a field maps tenant names to fair-share weights > 0."""
+    """Checks that a field maps tenant names to fair-share weights within bounds that keep tags small integers."""
 
-    expected: str = "a weight > 0"
+    minimum: float = 1e-6
+    maximum: float = 1e6
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, in words."""
+        return f"a weight from {self.minimum:g} to {self.maximum:g}"
 
     def allows(self, weight: float) -> bool:
         """Whether this number can be a weight."""
-        return 0 < weight <= sys.float_info.max
+        return self.minimum <= weight <= self.maximum
 
     def __call__(self, _: object, attribute: Any, given: Any) -> None:
         """Raise ``ValueError`` for anything else."""

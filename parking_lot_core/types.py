@@ -9,6 +9,9 @@ import attrs
 
 from parking_lot_core._values import value
 
+# Whole numbers up to here are the same in every language and in JSON.
+_UNITS_MAX = 2**53
+
 
 class Priority(enum.IntEnum):
     """Priority class of a task; a higher class always ranks first."""
@@ -64,15 +67,15 @@ class RejectReason(enum.Enum):
 class ResourceCost:
     """What a task takes from its device while it runs.
 
-    ``units`` is a whole number ≥ 1 of whatever the pool counts (MiB of VRAM, worker slots, licences).
+    ``units`` is a whole number, from 1 to 2^53, of whatever the pool counts (MiB of VRAM, worker slots, licences).
     Raises ``ValueError`` for anything else.
     """
 
     units: int
 
     def __attrs_post_init__(self) -> None:
-        if type(self.units) is not int or self.units < 1:
-            raise ValueError(f"units: expected an integer ≥ 1, got {self.units!r}")
+        if type(self.units) is not int or not 1 <= self.units <= _UNITS_MAX:
+            raise ValueError(f"units: expected an integer ≥ 1 (and at most 2^53), got {self.units!r}")
 
 
 @value

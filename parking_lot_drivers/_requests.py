@@ -26,12 +26,19 @@ class Requests:
         self._queue = queue
         self._mailbox = mailbox
         self._clock = clock
-        self.scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End ``watch``."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
     async def watch(self) -> None:
-        """Run until ``scope`` is cancelled."""
-        with self.scope:
-            while True:
+        """Run until ``stop``."""
+        with anyio.CancelScope() as self._scope:
+            while not self._stopped:
                 try:
                     await self._collect()
                     await self._queue.wait_for_requests()

@@ -139,7 +139,7 @@ class ResourcePool:
         with suppress(PoolClosed), anyio.move_on_after(self._grace):
             await self._loop.until(lambda: not self._loop.runs)
         self._loop.runs.hand_back()
-        self._requests.scope.cancel()
+        self._requests.stop()
         self._loop.leave()
         await self._loop.ended.wait()
 

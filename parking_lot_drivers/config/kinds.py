@@ -132,8 +132,8 @@ class Weight(Kind):
         return read
 
     def schema(self) -> Schema:
-        """A number above zero."""
-        return {"type": "number", "exclusiveMinimum": 0}
+        """A number with bounds."""
+        return {"type": "number", "minimum": self.bound.minimum, "maximum": self.bound.maximum}
 
 
 @attrs.frozen(kw_only=True)
