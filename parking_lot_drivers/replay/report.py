@@ -57,9 +57,13 @@ class Run:
 
 @attrs.frozen
 class Waits:
-    """Waits of the requests that started, in seconds. A percentile is the smallest wait that so many did not exceed."""
+    """Waits of the ``count`` requests that started, in seconds; ``never_started`` others expired or were rejected.
+
+    A percentile is the smallest wait that so many did not exceed.
+    """
 
     count: int
+    never_started: int
     mean: float
     p50: float
     p95: float
@@ -69,15 +73,17 @@ class Waits:
     @classmethod
     def of(cls, lives: Iterable[Life]) -> Waits:
         """The waits of these requests; all zero if none started."""
-        waits = sorted(life.wait_s for life in lives if life.wait_s is not None)
+        every = [life.wait_s for life in lives]
+        waits = sorted(wait for wait in every if wait is not None)
+        never = len(every) - len(waits)
         if not waits:
-            return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+            return cls(0, never, 0.0, 0.0, 0.0, 0.0, 0.0)
 
         def percentile(share: float) -> float:
             return waits[max(0, math.ceil(share * len(waits)) - 1)]
 
         mean = math.fsum(waits) / len(waits)
-        return cls(len(waits), mean, percentile(0.50), percentile(0.95), percentile(0.99), waits[-1])
+        return cls(len(waits), never, mean, percentile(0.50), percentile(0.95), percentile(0.99), waits[-1])
 
 
 @attrs.frozen

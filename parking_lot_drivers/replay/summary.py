@@ -43,6 +43,7 @@ def _percentiles(name: str, waits: Sequence[Waits]) -> Iterator[Row]:
     for percentile in ("p50", "p95", "p99"):
         cells = [seconds(getattr(one, percentile)) if one.count else "none started" for one in waits]
         yield f"wait, {name}, {percentile}", cells
+    yield f"never started, {name}", [f"{one.never_started:,}" for one in waits]
 
 
 def seconds(value: float) -> str:
