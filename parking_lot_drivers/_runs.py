@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from parking_lot_core import Outcome, OutcomeStatus, Start
 from parking_lot_drivers.codec import decode, encode
 from parking_lot_drivers.errors import PayloadNotEncodable
-from parking_lot_drivers.ports import PermanentFailure, TaskContext, TaskExecutor, WorkerLost
+from parking_lot_drivers.ports import PermanentFailure, TaskContext, TaskExecutor, WorkerLost, failure_text
 
 
 class Run:
@@ -86,11 +86,11 @@ class Runs:
                 result = await self._executor.execute(value, run.context)
                 ended = True
         except WorkerLost as error:
-            return self._failure(run, Outcome(OutcomeStatus.LOST, _describe(error)))
+            return self._failure(run, Outcome(OutcomeStatus.LOST, failure_text(error)))
         except PermanentFailure as error:
-            return Outcome(OutcomeStatus.FAILED, _describe(error), retryable=False)
+            return Outcome(OutcomeStatus.FAILED, failure_text(error), retryable=False)
         except Exception as error:
-            return self._failure(run, Outcome(OutcomeStatus.FAILED, _describe(error)))
+            return self._failure(run, Outcome(OutcomeStatus.FAILED, failure_text(error)))
         return _success(result) if ended else self._failure(run, Outcome(OutcomeStatus.CANCELLED))
 
     @staticmethod
@@ -104,11 +104,3 @@ def _success(result: object) -> Outcome:
         return Outcome(OutcomeStatus.SUCCEEDED, value=encode(result, name="result"))
     except PayloadNotEncodable as error:
         return Outcome(OutcomeStatus.FAILED, f"the result cannot be stored: {error}", retryable=False)
-
-
-def _describe(error: BaseException) -> str:
-    """The error as one line for a mailbox: its own words, led by its type where that says more."""
-    text = str(error)
-    if isinstance(error, WorkerLost | PermanentFailure):
-        return text or type(error).__name__
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
