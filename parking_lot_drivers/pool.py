@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Any
 
 import anyio
 import attrs
@@ -22,13 +19,12 @@ from parking_lot_core import (
     OutcomeStatus,
     PoolConfig,
     Priority,
-    ResourceCost,
-    TaskMetadata,
     TaskState,
 )
 from parking_lot_drivers._admission import Ask, Word
 from parking_lot_drivers._loop import Loop
 from parking_lot_drivers._requests import Requests
+from parking_lot_drivers._submission import metadata_of, task_id_of
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.codec import encode
@@ -187,8 +183,9 @@ class ResourcePool:
         """
         self._check_open()
         encoded = encode(payload)
-        metadata = self._metadata(
-            _task_id(self.name, task_id, idempotency_key),
+        metadata = metadata_of(
+            task_id_of(self.name, task_id, idempotency_key),
+            self._clock.now(),
             units=units,
             priority=priority,
             tenant=tenant,
@@ -234,37 +231,6 @@ class ResourcePool:
             return TaskHandle(self, task_id, live.ticket)
         message = await self._store.get(task_id)
         return None if message is None else TaskHandle(self, task_id, None)
-
-    def _metadata(
-        self,
-        task_id: str,
-        *,
-        units: int,
-        priority: Priority | str,
-        tenant: str,
-        timeout: float | None,
-        run_timeout: float | None,
-        delay: float | None,
-        max_attempts: int | None,
-    ) -> TaskMetadata:
-        now = self._clock.now() if timeout is not None or delay is not None else 0.0
-        try:
-            if timeout is not None and not timeout > 0:
-                raise ValueError(f"timeout: expected seconds > 0, got {timeout!r}")
-            if max_attempts is not None and max_attempts < 1:
-                raise ValueError(f"max_attempts: expected an integer ≥ 1, got {max_attempts!r}")
-            return TaskMetadata(
-                task_id,
-                ResourceCost(units),
-                _priority(priority),
-                tenant,
-                None if timeout is None else now + timeout,
-                run_timeout,
-                None if delay is None else now + delay,
-                max_attempts or 0,
-            )
-        except (ValueError, TypeError) as error:
-            raise InvalidTask(str(error)) from None
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -325,20 +291,3 @@ class ResourcePool:
     def _check_open(self) -> None:
         if not self._open or not self._loop.accepting:
             raise PoolClosed(f"pool {self.name!r} is not running: use it inside 'async with'")
-
-
-def _task_id(pool: str, task_id: str | None, key: str | None) -> str:
-    """The caller's id, one derived from an idempotency key, or a random one."""
-    if key is not None:
-        if task_id is not None:
-            raise InvalidTask("task_id, idempotency_key: expected at most one of them, got both")
-        return "key-" + hashlib.sha256(f"{pool}\0{key}".encode()).hexdigest()[:32]
-    return os.urandom(16).hex() if task_id is None else task_id
-
-
-def _priority(given: Any) -> Priority:
-    try:
-        return Priority[given.upper()] if isinstance(given, str) else Priority(given)
-    except (KeyError, ValueError):
-        names = ", ".join(level.name.lower() for level in reversed(Priority))
-        raise ValueError(f"priority: expected one of {names}, got {given!r}") from None
