@@ -143,7 +143,9 @@ class SqliteDatabase:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            driver = sqlite3.connect(self.file, timeout=self._busy_timeout, isolation_level=None)
+            driver = sqlite3.connect(
+                self.file, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._prepare(driver)
             except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from parking_lot_core import Checkpoint, DeviceRecord
@@ -13,18 +14,22 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 def encode_checkpoint(checkpoint: Checkpoint) -> str:
     """JSON; times are written so that they read back exactly."""
+    # By hand, because every commit has one: a third of the time that json takes.
+    return (
+        f'{{"now":{checkpoint.now!r},"next_sequence":{checkpoint.next_sequence},'
+        f'"virtual_time":{checkpoint.virtual_time},"finish_tags":{_list(checkpoint.finish_tags)},'
+        f'"passed_over":{_list(checkpoint.passed_over)},"devices":{_devices(checkpoint.devices)}}}'
+    )
+
+
+def _list(pairs: tuple[object, ...]) -> str:
+    return _encode(pairs) if pairs else "[]"
+
+
+@lru_cache(maxsize=16)
+def _devices(devices: tuple[DeviceRecord, ...]) -> str:
     return _encode(
-        {
-            "now": checkpoint.now,
-            "next_sequence": checkpoint.next_sequence,
-            "virtual_time": checkpoint.virtual_time,
-            "finish_tags": checkpoint.finish_tags,
-            "passed_over": checkpoint.passed_over,
-            "devices": [
-                (record.device, record.configured, record.capacity, record.capacity_max)
-                for record in checkpoint.devices
-            ],
-        }
+        [(record.device, record.configured, record.capacity, record.capacity_max) for record in devices],
     )
 
 

@@ -28,7 +28,8 @@ class MailboxSql:
 
     def insert(self, cursor: Cursor, deliveries: Sequence[Delivery]) -> None:
         """The same, with a cursor that the caller has."""
-        cursor.executemany(self._sql.insert_outcome, [encode_delivery(self._pool, item) for item in deliveries])
+        rows = [encode_delivery(self._pool, delivery) for delivery in deliveries]
+        self._sql.rules.execute_rows(cursor, self._sql.insert_outcome, rows)
 
     def get(self, connection: Connection, task_id: str) -> tuple[list[Message], list[BadRow]]:
         """The outcome of one task, if it has one; and rows to be set aside."""

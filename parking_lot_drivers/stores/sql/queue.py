@@ -53,7 +53,8 @@ class QueueSql:
         if batch.delivered and mailbox is not None:
             mailbox.insert(cursor, batch.delivered)
         if batch.answered:
-            cursor.executemany(self._sql.delete_request, [(self._pool, number) for number in batch.answered])
+            keys = [(self._pool, number) for number in batch.answered]
+            cursor.executemany(self._sql.delete_request, keys)
         body = encode_checkpoint(batch.checkpoint)
         cursor.execute(self._sql.update_checkpoint, (body, self._pool))
         if cursor.rowcount == 0:
@@ -65,13 +66,14 @@ class QueueSql:
         bodies = [(number, stored.payload) for number, stored in zip(numbers, added, strict=True)]
         tasks = [encode_task(pool, stored, number) for number, stored in zip(numbers, added, strict=True)]
         cursor.executemany(self._sql.insert_payload, bodies)
-        cursor.executemany(self._sql.insert_task, tasks)
+        self._sql.rules.execute_rows(cursor, self._sql.insert_task, tasks)
 
     def _change(self, cursor: Cursor, changed: Sequence[ScheduledTask]) -> None:
-        cursor.executemany(self._sql.change_task, [encode_change(self._pool, task) for task in changed])
-        if 0 <= cursor.rowcount < len(changed):
+        rows = [encode_change(self._pool, task) for task in changed]
+        found = self._sql.rules.execute_rows(cursor, self._sql.change_task, rows)
+        if found < len(changed):
             raise StoreUnavailable(
-                f"the queue of pool {self._pool!r} has only {cursor.rowcount} of the {len(changed)} tasks that were "
+                f"the queue of pool {self._pool!r} has only {found} of the {len(changed)} tasks that were "
                 "to change; nothing was saved: load it again"
             )
 
