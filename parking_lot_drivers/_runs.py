@@ -12,6 +12,9 @@ from parking_lot_drivers.codec import decode, encode
 from parking_lot_drivers.errors import PayloadNotEncodable
 from parking_lot_drivers.ports import PermanentFailure, TaskContext, TaskExecutor, WorkerLost, failure_text
 
+#: The outcome of a run that was stopped, or never began, through no fault of its own.
+RETURNED = Outcome(OutcomeStatus.RETURNED)
+
 
 class Run:
     """One start of one task, from the spawn of its executor call until that has returned."""
@@ -39,6 +42,7 @@ class Runs:
         self._executor = executor
         self._report = report
         self._runs: dict[tuple[str, int], Run] = {}
+        self._handed_back = False
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -48,7 +52,10 @@ class Runs:
         return (task_id, epoch) in self._runs
 
     def start(self, group: TaskGroup, start: Start, payload: bytes) -> None:
-        """Spawn the executor call of one start."""
+        """Spawn the executor call of one start; once ``hand_back`` was called, report it as handed back instead."""
+        if self._handed_back:
+            self._report(start.task.metadata.id, start.epoch, RETURNED)
+            return
         run = Run(start)
         self._runs[start.task.metadata.id, start.epoch] = run
         group.start_soon(self._execute, run, payload)
@@ -62,17 +69,25 @@ class Runs:
                 run.scope.cancel()
 
     def hand_back(self) -> None:
-        """Stop everything that runs, to be done again later. Threads that do not listen are abandoned."""
+        """Stop everything that runs or starts from now on, to be done again later.
+
+        Threads that do not listen are abandoned.
+        """
+        self._handed_back = True
         for run in self._runs.values():
             run.handed_back = True
             run.context.interrupted.set()
             run.scope.cancel()
 
     async def _execute(self, run: Run, payload: bytes) -> None:
-        outcome = await self._attempt(run, payload)
-        context = run.context
-        del self._runs[context.task_id, context.epoch]
-        self._report(context.task_id, context.epoch, outcome)
+        # What no outcome is made of (Ctrl-C in the task's code) ends the pool, which must not wait for this run then.
+        outcome = RETURNED
+        try:
+            outcome = await self._attempt(run, payload)
+        finally:
+            context = run.context
+            del self._runs[context.task_id, context.epoch]
+            self._report(context.task_id, context.epoch, outcome)
 
     async def _attempt(self, run: Run, payload: bytes) -> Outcome:
         try:
@@ -96,11 +111,12 @@ class Runs:
     @staticmethod
     def _failure(run: Run, outcome: Outcome) -> Outcome:
         """What an end without result means: a run that was told to hand back may end in any way."""
-        return Outcome(OutcomeStatus.RETURNED) if run.handed_back else outcome
+        return RETURNED if run.handed_back else outcome
 
 
 def _success(result: object) -> Outcome:
     try:
         return Outcome(OutcomeStatus.SUCCEEDED, value=encode(result, name="result"))
-    except PayloadNotEncodable as error:
-        return Outcome(OutcomeStatus.FAILED, f"the result cannot be stored: {error}", retryable=False)
+    except Exception as error:  # whatever the methods of a result of the user's own class raise
+        words = str(error) if isinstance(error, PayloadNotEncodable) else failure_text(error)
+        return Outcome(OutcomeStatus.FAILED, f"the result cannot be stored: {words}", retryable=False)

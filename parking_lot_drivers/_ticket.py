@@ -10,12 +10,22 @@ from parking_lot_drivers.ports import Delivery
 class Ticket:
     """One per task in this process. Events are made only when somebody has to wait; few need the second."""
 
-    __slots__ = ("_answered", "_ended", "_waiting_for_answer", "_waiting_for_end", "delivery", "error", "task_id")
+    __slots__ = (
+        "_accepted",
+        "_answered",
+        "_ended",
+        "_waiting_for_answer",
+        "_waiting_for_end",
+        "delivery",
+        "error",
+        "task_id",
+    )
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
         self.delivery: Delivery | None = None
         self.error: Exception | None = None
+        self._accepted = False  # only looked at once there is an error
         self._answered = False
         self._ended = False
         self._waiting_for_answer: anyio.Event | None = None
@@ -33,10 +43,11 @@ class Ticket:
             self._waiting_for_answer.set()
 
     def refuse(self, error: Exception) -> None:
-        """The submission was not accepted, or nobody here will learn the outcome."""
+        """The submission was not accepted; or, if it was acknowledged before, nobody here will learn the outcome."""
         if self._ended:
             return
         self.error = error
+        self._accepted = self._answered
         self.acknowledge()
         self._end()
 
@@ -53,7 +64,7 @@ class Ticket:
         if not self._answered:
             self._waiting_for_answer = self._waiting_for_answer or anyio.Event()
             await self._waiting_for_answer.wait()
-        if self.error is not None:
+        if self.error is not None and not self._accepted:
             raise self.error
 
     async def outcome(self) -> Delivery:
