@@ -30,16 +30,23 @@ from parking_lot_drivers.errors import ConfigError, MissingExtra
 from parking_lot_drivers.ports import Mailbox, TaskExecutor, TaskQueue
 
 if TYPE_CHECKING:
+    from parking_lot_drivers.client import LotClient
     from parking_lot_drivers.pool import ResourcePool
 
 
 def build_pool(
-    settings: Settings | str | os.PathLike[str], name: str, *, executor: TaskExecutor | None = None
+    settings: Settings | str | os.PathLike[str],
+    name: str,
+    *,
+    executor: TaskExecutor | Callable[..., Any] | None = None,
+    grace: float | None = None,
 ) -> ResourcePool:
     """The pool ``name`` of these settings, or of this configuration file, ready to be entered.
 
-    ``executor`` stands in for the one of the settings, and is needed where they have none. Raises ``ConfigError``,
-    ``MissingExtra``; entering the pool raises ``StoreError``.
+    ``executor`` (or a function to make one for) stands in for the one of the settings, and is needed where they have
+    none. ``grace``: seconds that running tasks get when the pool stops; ``None`` is the pool's own default.
+
+    Raises ``ConfigError``, ``MissingExtra``; entering the pool raises ``StoreError``.
     """
     if not isinstance(settings, Settings):
         settings = load_settings(settings)
@@ -56,7 +63,29 @@ def build_pool(
         queue=build_queue(settings, name),
         mailbox=build_mailbox(settings, name),
         name=name,
+        **({} if grace is None else {"grace": grace}),
     )
+
+
+def build_client(settings: Settings | str | os.PathLike[str], name: str) -> LotClient:
+    """A client of the pool ``name``, for a process that does not schedule it, ready to be entered.
+
+    Raises ``ConfigError``, also for a queue in memory, which no other process can see, and ``MissingExtra``; entering
+    the client raises ``StoreError``.
+    """
+    if not isinstance(settings, Settings):
+        settings = load_settings(settings)
+    section = section_of(settings, name)
+    if isinstance(section.queue, InMemoryQueue):
+        raise ConfigError(
+            f"pools.{name}.queue: in_memory keeps tasks in the process that schedules them, where no other process can "
+            "see or submit any; use yaque"
+        )
+    queue = build_queue(settings, name)
+    seen_from_here = not isinstance(section.mailbox, InMemoryMailbox)
+    from parking_lot_drivers.client import LotClient
+
+    return LotClient(queue, build_mailbox(settings, name) if seen_from_here else None, name, section.policy)
 
 
 def section_of(settings: Settings, name: str) -> PoolSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
+from typing import Any
 
 import anyio
 import attrs
@@ -64,7 +65,7 @@ class ResourcePool:
 
     Args:
         config: the pool's policy.
-        executor: what runs the tasks.
+        executor: what runs the tasks. A function will do: it is run in the event loop if it is async, else in threads.
         queue: where tasks wait; in memory unless given.
         mailbox: where outcomes go; in memory unless given.
         name: of the pool, for people and logs.
@@ -76,7 +77,7 @@ class ResourcePool:
     def __init__(
         self,
         config: PoolConfig,
-        executor: TaskExecutor,
+        executor: TaskExecutor | Callable[..., Any],
         *,
         queue: TaskQueue | None = None,
         mailbox: Mailbox | None = None,
@@ -85,6 +86,10 @@ class ResourcePool:
     ) -> None:
         from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
 
+        if not isinstance(executor, TaskExecutor):
+            from parking_lot_drivers.executors import executor_for
+
+            executor = executor_for(executor)
         self.config = config
         self.name = name
         self._executor = executor
