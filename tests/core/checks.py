@@ -47,6 +47,8 @@ class Fencing(Check):
             row = self.history.rows.get(task_id)
             if row is not None and row.state in HOLDING and row is not self.history.ended:
                 raise Broken("fencing", f"{command} while epoch {row.epoch} holds its units")
+            if row is not None and isinstance(command, Enqueue) and command.task.epoch != row.epoch:
+                raise Broken("fencing", f"{command} after epoch {row.epoch}")
 
     def after(self, scheduler: AnyScheduler) -> None:
         for device in scheduler.devices:
@@ -138,6 +140,11 @@ def limit(task: ScheduledTask) -> float:
     return math.inf if task.metadata.run_timeout is None else task.metadata.run_timeout
 
 
+def place(task: ScheduledTask) -> tuple[int, int, float]:
+    """What fixes the rank of a task beside its class, for good."""
+    return task.tag, task.sequence, task.admitted_at
+
+
 class Policy(Check):
     """What the checks of order share: reservations, and who has been passed over since when."""
 
@@ -192,6 +199,9 @@ class Order(Policy):
     """5. Nothing starts while a task of higher rank is eligible, fits the same device and asks for no more."""
 
     def command(self, command: Command) -> None:
+        row = self.history.rows.get(command.task.id) if isinstance(command, Enqueue) else None
+        if row is not None and place(row) != place(command.task):
+            raise Broken("order", f"{command} takes another place than {place(row)}")
         if isinstance(command, Start):
             free = self.history.free(command.device)
             task = self.history.rows[command.task.id]

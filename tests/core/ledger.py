@@ -37,6 +37,8 @@ class Ledger:
         self.passed_over: dict[str, float] = {}
         self.known: list[ScheduledTask] = []
         self.records = [device_record(name, units) for name, units in config.budgets.items()]
+        self.counters = {"stale_finishes": 0, "stale_withdrawals": 0, "idle_cancels": 0, "ignored_offers": 0}
+        self.claims: dict[str, ScheduledTask] = {}
         self.out: list[Command] = []
 
     def _replace(self, task: ScheduledTask) -> None:
@@ -99,6 +101,14 @@ class Ledger:
     @property
     def running_count(self) -> int:
         return len([task for task in self.known if task.state in HOLDING])
+
+    @property
+    def places_taken(self) -> int:
+        return len([task for task in self.known if task.state is not TaskState.STOPPING])
+
+    @property
+    def largest_device(self) -> int:
+        return max(record.capacity_max for record in self.records)
 
     def tasks(self) -> Iterator[ScheduledTask]:
         return iter(self.known)

@@ -7,7 +7,6 @@ It shares only the value types and the table of legal moves with the scheduler t
 
 from __future__ import annotations
 
-import enum
 import math
 
 import attrs
@@ -17,7 +16,6 @@ from parking_lot_core import (
     CapacityChanged,
     Command,
     Deliver,
-    DeviceRecord,
     Enqueue,
     Event,
     Expire,
@@ -27,29 +25,20 @@ from parking_lot_core import (
     Offered,
     Outcome,
     OutcomeStatus,
-    Priority,
     Reject,
     RejectReason,
     ScheduledTask,
-    Start,
     Submitted,
     TaskMetadata,
     TaskState,
     Withdrawn,
 )
 from parking_lot_core.lifecycle import move
-from tests.core.ledger import HOLDING, Ledger, device_record, planned_end
+from tests.core.dispatching import Dispatching
+from tests.core.ledger import HOLDING, device_record, planned_end
 
 
-class Verdict(enum.Enum):
-    """What the claim of a blocked task says to another that would like to use the device first."""
-
-    NO = "no"
-    YES = "yes"
-    AS_A_PASS = "yes, and the claimant is passed over"
-
-
-class Model(Ledger):
+class Model(Dispatching):
     """Same calls, same answers as ``Scheduler``."""
 
     # A step
@@ -100,18 +89,19 @@ class Model(Ledger):
                 if task is not None and task.epoch == epoch:
                     move(task.state, Move.WITHDRAW)
                     self._forget(task)
+                else:
+                    self.counters["stale_withdrawals"] += 1
             case CapacityChanged(device=name, units=units):
                 self._capacity_changed(name, units)
 
     # Events
 
     def _submitted(self, metadata: TaskMetadata) -> None:
-        waiting_or_running = [task for task in self.known if task.state is not TaskState.STOPPING]
         if self.get(metadata.id) is not None:
             self.out.append(Reject(metadata, RejectReason.DUPLICATE))
-        elif all(metadata.units > device.capacity_max for device in self.records):
+        elif metadata.units > self.largest_device:
             self.out.append(Reject(metadata, RejectReason.TOO_LARGE))
-        elif len(waiting_or_running) >= self.config.max_queue_depth:
+        elif self.places_taken >= self.config.max_queue_depth:
             self.out.append(Reject(metadata, RejectReason.QUEUE_FULL))
         else:
             self._admit(metadata)
@@ -138,6 +128,7 @@ class Model(Ledger):
 
     def _offered(self, task: ScheduledTask) -> None:
         if any(other.id == task.id or other.sequence == task.sequence for other in self.known):
+            self.counters["ignored_offers"] += 1
             return
         self.next_sequence = max(self.next_sequence, task.sequence + 1)
         if self.config.tenants:
@@ -152,6 +143,7 @@ class Model(Ledger):
     def _finished(self, task_id: str, epoch: int, outcome: Outcome) -> None:
         task = self.get(task_id)
         if task is None or task.state not in HOLDING or task.epoch != epoch:
+            self.counters["stale_finishes"] += 1
             return
         if task.state is TaskState.STOPPING:
             won = task.stop_reason is OutcomeStatus.CANCELLED and outcome.status is OutcomeStatus.SUCCEEDED
@@ -159,7 +151,7 @@ class Model(Ledger):
         elif outcome.status is OutcomeStatus.RETURNED:
             self._park_again(task, attempts=task.attempts - 1, ready_at=None)
         elif self._may_retry(task, outcome):
-            ready_at = self.now + self.config.backoff(task.attempts)
+            ready_at = self.now + self._backoff(task.attempts)
             self._park_again(task, attempts=task.attempts, ready_at=ready_at if ready_at > self.now else None)
         else:
             self._deliver(task, outcome)
@@ -169,12 +161,17 @@ class Model(Ledger):
         max_attempts = task.metadata.max_attempts or self.config.max_attempts
         return went_wrong and outcome.retryable and task.attempts < max_attempts
 
+    def _backoff(self, attempts: int) -> float:
+        return min(self.config.retry_backoff_max, self.config.retry_backoff * 2 ** (attempts - 1))
+
     def _cancelled(self, task_id: str) -> None:
         task = self.get(task_id)
         if task is not None and task.state is TaskState.PARKED:
             self._deliver(task, Outcome(OutcomeStatus.CANCELLED))
         elif task is not None and task.state is TaskState.RUNNING:
             self._stop(task, OutcomeStatus.CANCELLED)
+        else:
+            self.counters["idle_cancels"] += 1
 
     def _capacity_changed(self, name: str, units: int) -> None:
         if all(device.device != name for device in self.records):
@@ -215,109 +212,6 @@ class Model(Ledger):
         self._replace(parked)
         self.out.append(Enqueue(parked))
 
-    def _start(self, task: ScheduledTask, device: DeviceRecord) -> None:
-        running = attrs.evolve(
-            task,
-            state=move(task.state, Move.START),
-            epoch=task.epoch + 1,
-            attempts=task.attempts + 1,
-            ready_at=None,
-            device=device.device,
-            started_at=self.now,
-        )
-        self.virtual_time = max(self.virtual_time, task.tag)
-        self.passed_over.pop(task.id, None)
-        self._replace(running)
-        self.out.append(Start(running, device.device, running.epoch))
-
-    # Dispatch
-
-    def _walk(self) -> bool:
-        """Start one task, the first that may. Returns whether there was one."""
-        claims: dict[str, ScheduledTask] = {}
-        closed: set[str] = set()
-        for task in self._in_rank_order():
-            usable = [device for device in self.records if device.capacity >= task.units]
-            fits = [
-                device
-                for device in usable
-                if device.device not in closed
-                and self._free(device) >= task.units
-                and self._verdict(claims.get(device.device), device, task) is not Verdict.NO
-            ]
-            if fits:
-                device = min(fits, key=lambda device: (device.device in claims, self._free(device)))
-                head = claims.get(device.device)
-                if head is not None and self._verdict(head, device, task) is Verdict.AS_A_PASS:
-                    self.passed_over.setdefault(head.id, self.now)
-                self._start(task, device)
-                return True
-            unclaimed = [device for device in usable if device.device not in claims]
-            if unclaimed:
-                claims[self._best(task, unclaimed).device] = task
-            elif usable and self._exhausted(task):
-                closed.add(self._best(task, usable).device)
-        return False
-
-    def _in_rank_order(self) -> list[ScheduledTask]:
-        """Eligible tasks, highest rank first."""
-        parked = [task for task in self.known if task.state is TaskState.PARKED]
-        eligible = [task for task in parked if task.ready_at is None or task.ready_at <= self.now]
-        return sorted(eligible, key=lambda task: (-self._class(task), task.tag, task.sequence))
-
-    def _class(self, task: ScheduledTask) -> int:
-        gained = len([moment for moment in self._gains(task) if moment <= self.now])
-        return min(Priority.CRITICAL, task.metadata.priority + gained)
-
-    def _gains(self, task: ScheduledTask) -> list[float]:
-        """When the task gains a class; more than three gains make no difference."""
-        if self.config.aging is None:
-            return []
-        since = max(task.admitted_at, -math.inf if task.metadata.not_before is None else task.metadata.not_before)
-        return [since + k * self.config.aging for k in (1, 2, 3)]
-
-    def _verdict(self, head: ScheduledTask | None, device: DeviceRecord, task: ScheduledTask) -> Verdict:
-        """What the claim of ``head`` on ``device`` says to ``task``."""
-        window = self.config.backfill_window
-        if head is None:
-            return Verdict.YES
-        if window == 0:
-            return Verdict.NO
-        if window == math.inf:
-            return Verdict.AS_A_PASS
-        shadow = self._shadow(head, device)
-        if shadow is not None:
-            end, spare = shadow
-            limit = math.inf if task.metadata.run_timeout is None else task.metadata.run_timeout
-            return Verdict.YES if task.units <= spare or limit <= end - self.now else Verdict.NO
-        return Verdict.NO if self._exhausted(head) else Verdict.AS_A_PASS
-
-    def _best(self, task: ScheduledTask, devices: list[DeviceRecord]) -> DeviceRecord:
-        """The device to claim or to close."""
-
-        def key(device: DeviceRecord) -> tuple[float, int]:
-            shadow = self._shadow(task, device) if 0 < self.config.backfill_window < math.inf else None
-            return (math.inf if shadow is None else shadow[0], task.units - self._free(device))
-
-        return min(devices, key=key)
-
-    def _shadow(self, head: ScheduledTask, device: DeviceRecord) -> tuple[float, int] | None:
-        """When ``device`` will have room for ``head`` at the latest, and the units that it will not need then."""
-        units = self._free(device)
-        if units >= head.units:
-            return -math.inf, units - head.units
-        ending = [task for task in self._holding(device.device) if planned_end(task) is not None]
-        for task in sorted(ending, key=lambda task: (planned_end(task), task.sequence)):
-            units += task.units
-            if units >= head.units:
-                return planned_end(task), units - head.units
-        return None
-
-    def _exhausted(self, task: ScheduledTask) -> bool:
-        window = self.config.backfill_window
-        since = self.passed_over.get(task.id)
-        return 0 < window < math.inf and since is not None and self.now - since >= window
-
     # Fair share
 
     def _next_tag(self, metadata: TaskMetadata) -> int:
@@ -353,14 +247,7 @@ class Model(Ledger):
         return sorted({moment for moment in found if self.now < moment < math.inf})
 
     def _would_act(self, moment: float) -> bool:
-        twin = Model.restore(self.config, self.known, self.checkpoint())
+        twin = type(self).restore(self.config, self.known, self.checkpoint())
         twin.now = moment
         twin._due_timers()
         return bool(twin.out) or twin._walk()
-
-    # A view
-
-    def position(self, task_id: str) -> int | None:
-        """1 for the task that is visited first; none for a task that is not waiting for units."""
-        waiting = [task.id for task in self._in_rank_order()]
-        return waiting.index(task_id) + 1 if task_id in waiting else None

@@ -31,7 +31,7 @@ from parking_lot_core import (
     Tick,
     Withdrawn,
 )
-from tests.core.ledger import HOLDING
+from tests.core.ledger import HOLDING, planned_end
 from tests.core.model import Model
 
 _T = TypeVar("_T")
@@ -70,6 +70,7 @@ class Climate:
     windows: Sequence[float] = WINDOWS
     devices_max: int = 3
     limits: bool | None = None  # every run has a limit, none has, or some have
+    timely: bool = False  # a run never overruns its limit: its ``Finished`` comes before anything later does
     aging: bool = True
     depth: bool = True
     kinds: Sequence[Kind] | None = None
@@ -207,10 +208,23 @@ class World:
 
 
 def make_world(dice: Dice, climate: Climate, length: int) -> World:
-    """A pool and ``length`` events, each made for the lot that the ones before it left."""
+    """A pool and about ``length`` events, each made for the lot that the ones before it left."""
     model = Model(climate.config(dice))
-    events = []
+    events: list[Event] = []
+
+    def happen(event: Event) -> None:
+        events.append(event)
+        model.step(event)
+
     for _ in range(length):
-        events.append(climate.event(dice, model))
-        model.step(events[-1])
+        event = climate.event(dice, model)
+        while climate.timely and (ends := [task for task in model.known if _ends_by(task, event.at)]):
+            first = min(ends, key=planned_end)
+            happen(Finished(first.id, first.epoch, Outcome(dice.pick(USUAL_ENDS)), planned_end(first)))
+        happen(event)
     return World(model.config, tuple(events))
+
+
+def _ends_by(task: ScheduledTask, moment: float) -> bool:
+    end = planned_end(task)
+    return end is not None and end <= moment

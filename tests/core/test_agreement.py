@@ -1,0 +1,202 @@
+"""14. The scheduler equals the model: same commands, same state, deadlines that are early enough."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import attrs
+from hypothesis import given, note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from parking_lot_core import (
+    CapacityChanged,
+    Checkpoint,
+    Event,
+    Finished,
+    Outcome,
+    OutcomeStatus,
+    PoolConfig,
+    Priority,
+    ResourceCost,
+    Scheduler,
+    Submitted,
+    TaskMetadata,
+    Tick,
+)
+from tests.core import worlds as kinds
+from tests.core.checks import ALL
+from tests.core.depth import examples
+from tests.core.history import AnyScheduler, Watched
+from tests.core.model import Model
+from tests.core.rows import from_json
+from tests.core.strategies import dice, worlds
+from tests.core.worlds import Climate, Kind, World
+
+
+def comparable(checkpoint: Checkpoint) -> Checkpoint:
+    """The rules give tenants and passed-over tasks no order."""
+    return attrs.evolve(
+        checkpoint,
+        finish_tags=tuple(sorted(checkpoint.finish_tags)),
+        passed_over=tuple(sorted(checkpoint.passed_over)),
+    )
+
+
+def assert_same_state(scheduler: Scheduler, model: Model) -> None:
+    """Everything that a reader can see of both."""
+    assert comparable(scheduler.checkpoint()) == comparable(model.checkpoint())
+    tasks = {task.id: task for task in scheduler.tasks()}
+    assert tasks == {task.id: task for task in model.tasks()}
+    assert tasks == {task_id: scheduler.get(task_id) for task_id in tasks}
+    assert {t: scheduler.position(t) for t in tasks} == {t: model.position(t) for t in tasks}
+    assert (scheduler.queue_depth, scheduler.running_count) == (model.queue_depth, model.running_count)
+    assert sizes(scheduler) == sizes(model)
+
+
+def sizes(scheduler: AnyScheduler) -> list[tuple[str, int, int, int]]:
+    return [(device.name, device.capacity, device.used, device.free) for device in scheduler.devices]
+
+
+def assert_deadline_is_early_enough(scheduler: Scheduler, model: Model) -> None:
+    """A ``Tick`` at the deadline comes no later than the first one that would do something; and never for the past."""
+    deadline, needed = scheduler.next_deadline(), model.next_deadline()
+    assert deadline is None or deadline > model.now
+    assert needed is None or (deadline is not None and deadline <= needed)
+
+
+class SchedulerAndModel(RuleBasedStateMachine):
+    """Both take the same events, the scheduler under the eyes of all checks."""
+
+    @initialize(data=st.data())
+    def open(self, data: st.DataObject) -> None:
+        self.climate = Climate()
+        self.config = self.climate.config(dice(data.draw))
+        note(repr(self.config))
+        self.model = Model(self.config)
+        self.scheduler = Scheduler(self.config)
+        self.watched = Watched(self.scheduler, self.config, *ALL)
+
+    def happens(self, kind: Kind, data: st.DataObject) -> None:
+        event = kind(self.climate, dice(data.draw), self.model)
+        note(repr(event))
+        assert self.watched.step(event) == self.model.step(event)
+
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def submit(self, data: st.DataObject, count: int) -> None:
+        for _ in range(count):
+            self.happens(kinds.submitted, data)
+
+    @precondition(lambda self: self.model.running_count)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        self.happens(kinds.finished, data)
+
+    @rule(data=st.data())
+    def finish_something_else(self, data: st.DataObject) -> None:
+        self.happens(kinds.finished, data)
+
+    @rule(data=st.data())
+    def tick(self, data: st.DataObject) -> None:
+        self.happens(kinds.tick, data)
+
+    @rule(data=st.data())
+    def offer(self, data: st.DataObject) -> None:
+        self.happens(kinds.offered, data)
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.happens(kinds.cancelled, data)
+
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        self.happens(kinds.withdrawn, data)
+
+    @rule(data=st.data())
+    def change_capacity(self, data: st.DataObject) -> None:
+        self.happens(kinds.capacity_changed, data)
+
+    @rule()
+    def crash(self) -> None:
+        """All that is left is what was saved."""
+        saved = self.watched.history.as_json(self.scheduler.checkpoint())
+        self.scheduler = self.watched.scheduler = Scheduler.restore(self.config, *from_json(saved))
+
+    @invariant()
+    def same_state(self) -> None:
+        assert_same_state(self.scheduler, self.model)
+
+    @invariant()
+    def deadline_is_early_enough(self) -> None:
+        assert_deadline_is_early_enough(self.scheduler, self.model)
+
+
+TestSchedulerAndModel = SchedulerAndModel.TestCase
+TestSchedulerAndModel.settings = examples(60)
+
+
+def assert_agree(world: World) -> None:
+    """Run both to the end; they never differ."""
+    scheduler, model = Scheduler(world.config), Model(world.config)
+    for event in world.events:
+        assert scheduler.step(event) == model.step(event)
+    assert_same_state(scheduler, model)
+    assert_deadline_is_early_enough(scheduler, model)
+
+
+@examples(150)
+@given(worlds(events_max=80))
+def test_agreement_in_any_world(world: World) -> None:
+    assert_agree(world)
+
+
+@examples(150)
+@given(worlds(Climate(windows=(1, 3), aging=False, depth=False, kinds=kinds.QUIET), events_max=80))
+def test_agreement_in_a_crowd_on_several_devices(world: World) -> None:
+    """Few things happen but work, so that claims, passes and closed devices pile up."""
+    assert_agree(world)
+
+
+# Small worlds, every one of them
+
+SMALL_POOLS = (
+    PoolConfig(max_units=3, backfill_window=0),
+    PoolConfig(max_units=3, backfill_window=2, retry_backoff=1),
+    PoolConfig(devices={"b": 3, "a": 2}, backfill_window=2, retry_backoff=0, timeout=3),
+    PoolConfig(max_units=3, max_queue_depth=2, aging=1, run_timeout=2),
+)
+
+
+def small_event(letter: str, model: Model) -> Event:
+    """``letter`` as it applies to the lot as it stands."""
+    fresh, now = f"t{model.next_sequence}", model.now
+    running = [task for task in model.known if task.device is not None] or [None]
+    task_id, epoch = (running[0].id, running[0].epoch) if running[0] else ("nobody", 1)
+    match letter:
+        case "1" | "2" | "3":
+            return Submitted(TaskMetadata(fresh, ResourceCost(int(letter))), now)
+        case "!":
+            return Submitted(TaskMetadata(fresh, ResourceCost(2), Priority.HIGH, run_timeout=1.0), now)
+        case "+":
+            return Finished(task_id, epoch, Outcome(OutcomeStatus.SUCCEEDED), now)
+        case "-":
+            return Finished(task_id, epoch, Outcome(OutcomeStatus.FAILED), now + 1)
+        case ".":
+            return Tick(now + 1)
+        case _:
+            return CapacityChanged(model.devices[0].name, 2 if model.devices[0].capacity == 3 else 3, now)
+
+
+def small_world(config: PoolConfig, letters: Sequence[str]) -> None:
+    scheduler, model = Scheduler(config), Model(config)
+    for letter in letters:
+        event = small_event(letter, model)
+        assert scheduler.step(event) == model.step(event), letters
+    assert_same_state(scheduler, model)
+
+
+def test_agreement_in_every_small_world() -> None:
+    for config in SMALL_POOLS:
+        for letters in itertools.product("123!+-.c", repeat=4):
+            small_world(config, ("2", *letters))
