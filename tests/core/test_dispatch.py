@@ -1,0 +1,471 @@
+"""Examples of every rule about who starts, where, and who may pass whom."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from parking_lot_core import Cancelled, CapacityChanged, OutcomeStatus, PoolConfig, Scheduler, Tick
+from parking_lot_core import Start as Started
+from tests.core.play import Deliver, Enqueue, Play, Start, finish, submit
+
+
+def strict(**more: object) -> PoolConfig:
+    return PoolConfig(max_units=8, backfill_window=0, **more)
+
+
+# Rank
+
+
+def test_a_higher_class_starts_first_and_within_a_class_the_earlier_task() -> None:
+    assert (
+        Play(strict())
+        >> submit("first", 8, at=0)
+        << Start("first")
+        >> submit("low", 8, "low", at=1)
+        >> submit("normal", 8, at=2)
+        >> submit("critical", 8, "critical", at=3)
+        >> submit("normal2", 8, at=4)
+        >> finish("first", at=5)
+        << Deliver("first")
+        << Start("critical")
+        >> finish("critical", at=6)
+        << Deliver("critical")
+        << Start("normal")
+        >> finish("normal", at=7)
+        << Deliver("normal")
+        << Start("normal2")
+    )
+
+
+def test_a_new_arrival_does_not_overtake_a_parked_task_of_its_rank_that_fits() -> None:
+    assert (
+        Play(strict())
+        >> submit("a", 8, at=0)
+        << Start("a")
+        >> submit("b", 4, at=1)
+        >> submit("c", 4, at=1)
+        >> finish("a", at=2)
+        << Deliver("a")
+        << Start("b")
+        << Start("c")
+        >> submit("d", 4, "high", at=3)
+        >> finish("b", at=4)
+        << Deliver("b")
+        << Start("d")
+    )
+
+
+def test_a_task_gains_a_class_for_every_aging_seconds_that_it_waits() -> None:
+    play = (
+        Play(strict(aging=10))
+        >> submit("a", 8, at=0)
+        << Start("a")
+        >> submit("old", 8, "low", at=0)
+        >> submit("new", 8, "normal", at=9)
+    )
+    assert play.scheduler.position("new") == 1
+    assert play >> Tick(at=10)  # now both are of class NORMAL, and "old" came first
+    assert play.scheduler.position("new") == 2
+    assert play >> finish("a", at=10) << Deliver("a") << Start("old")
+
+
+def test_a_task_that_chose_to_wait_ages_from_the_moment_it_chose() -> None:
+    play = (
+        Play(strict(aging=10))
+        >> submit("a", 8, at=0)
+        << Start("a")
+        >> submit("patient", 8, "low", at=0, not_before=5.0)
+        >> submit("new", 8, "normal", at=6)
+        >> Tick(at=14)
+    )
+    assert play
+    assert play.scheduler.position("patient") == 2
+    assert play >> Tick(at=15)
+    assert play.scheduler.position("patient") == 1
+
+
+def test_no_class_is_higher_than_critical() -> None:
+    play = (
+        Play(strict(aging=1))
+        >> submit("a", 8, at=0)
+        << Start("a")
+        >> submit("first", 8, "critical", at=1)
+        >> submit("old", 8, "low", at=0)
+        >> Tick(at=100)
+    )
+    assert play
+    assert play.scheduler.position("old") == 2
+
+
+# The window, without run limits
+
+
+def test_window_zero_is_strict_order() -> None:
+    assert (
+        Play(strict())
+        >> submit("a", 5, at=0)
+        << Start("a")
+        >> submit("head", 8, at=1)
+        >> submit("small", 1, at=2)
+        << Enqueue("small")
+    )
+
+
+def test_an_infinite_window_is_first_fit() -> None:
+    play = (
+        Play(PoolConfig(max_units=8, backfill_window=math.inf))
+        >> submit("a", 5, at=0)
+        << Start("a")
+        >> submit("head", 8, at=1)
+    )
+    for number in range(100):
+        play >> submit(f"small{number}", 1, at=1000 * number) << Start(f"small{number}")
+        play >> finish(f"small{number}", at=1000 * number) << Deliver(f"small{number}")
+    assert play
+
+
+def test_the_head_is_passed_over_for_as_long_as_the_window_then_the_device_drains() -> None:
+    play = (
+        Play(PoolConfig(max_units=8, backfill_window=60))
+        >> submit("a", 5, at=0)
+        << Start("a")
+        >> submit("head", 8, at=10)
+        >> submit("s1", 1, at=20)  # the first pass: the window runs from here
+        << Start("s1")
+        >> submit("s2", 1, at=79.75)
+        << Start("s2")
+        >> submit("s3", 1, at=80)
+        << Enqueue("s3")
+        >> finish("s1", at=90)
+        << Deliver("s1")
+        >> finish("s2", at=91)
+        << Deliver("s2")
+        >> finish("a", at=92)
+        << Deliver("a")
+        << Start("head")
+        >> finish("head", at=93)
+        << Deliver("head")
+        << Start("s3")
+    )
+    assert play
+
+
+def test_the_window_is_forgotten_when_the_head_leaves() -> None:
+    assert (
+        Play(PoolConfig(max_units=8, backfill_window=60, retry_backoff=0))
+        >> submit("a", 5, at=0)
+        << Start("a")
+        >> submit("head", 8, at=0)
+        >> submit("s1", 1, at=0)
+        << Start("s1")
+        >> Cancelled("head", at=60)
+        << Deliver("head", OutcomeStatus.CANCELLED)
+        >> submit("head", 8, at=61)
+        >> submit("s2", 1, at=62)
+        << Start("s2")
+    )
+
+
+# EASY: with run limits
+
+
+def easy() -> Play:
+    """Five of eight units end at 100 at the latest, two at 50; the head needs six: it starts at 100, one is spare."""
+    return (
+        Play(PoolConfig(max_units=8, backfill_window=60))
+        >> submit("long", 5, at=0, run_timeout=100.0)
+        << Start("long")
+        >> submit("short", 2, at=0, run_timeout=50.0)
+        << Start("short")
+        >> submit("head", 6, at=1)
+    )
+
+
+def test_a_task_may_pass_that_ends_before_the_head_can_start() -> None:
+    assert easy() >> submit("quick", 1, at=10, run_timeout=90.0) << Start("quick")
+
+
+def test_a_task_may_not_pass_that_would_end_later() -> None:
+    play = easy() >> finish("short", at=5) << Deliver("short") >> submit("slow", 3, at=10, run_timeout=90.25)
+    assert play
+    assert play.scheduler.position("slow") == 2
+
+
+def test_a_task_may_pass_on_units_that_the_head_will_not_need() -> None:
+    assert easy() >> submit("forever", 1, at=10) << Start("forever")
+
+
+def test_spare_units_are_given_once() -> None:
+    assert (
+        easy()
+        >> submit("s1", 1, at=10)
+        << Start("s1")
+        >> finish("short", at=11)
+        << Deliver("short")
+        >> submit("s2", 1, at=12)
+        << Start("s2")
+        >> submit("s3", 1, at=13)
+        << Enqueue("s3")
+    )
+
+
+def test_the_window_does_not_bound_what_delays_nobody() -> None:
+    assert (
+        easy()
+        >> finish("short", at=50)
+        << Deliver("short")
+        >> submit("late", 3, at=99, run_timeout=1.0)
+        << Start("late")
+    )
+
+
+def test_the_head_starts_when_its_reservation_says() -> None:
+    assert (
+        easy()
+        >> submit("quick", 1, at=10, run_timeout=90.0)
+        << Start("quick")
+        >> finish("short", at=50)
+        << Deliver("short")
+        >> finish("quick", at=99)
+        << Deliver("quick")
+        >> finish("long", at=100)
+        << Deliver("long")
+        << Start("head")
+    )
+
+
+def test_a_reservation_holds_even_after_the_window() -> None:
+    """A head that was passed over without a reservation gets one: then limits decide, not the window."""
+    assert (
+        Play(PoolConfig(max_units=8, backfill_window=10))
+        >> submit("unlimited", 5, at=0)
+        << Start("unlimited")
+        >> submit("head", 8, at=0)
+        >> submit("pass", 1, at=0)
+        << Start("pass")
+        >> submit("limited", 2, at=1, run_timeout=100.0)
+        << Start("limited")
+        >> finish("unlimited", at=2)
+        << Deliver("unlimited")
+        >> finish("pass", at=3)
+        << Deliver("pass")
+        >> submit("quick", 6, at=50, run_timeout=51.0)
+        << Start("quick")
+    )
+
+
+# Several devices
+
+
+def two(**more: object) -> PoolConfig:
+    return PoolConfig(devices={"big": 8, "small": 4}, **more)
+
+
+def test_a_task_runs_where_it_leaves_the_least_room() -> None:
+    assert (
+        Play(two())
+        >> submit("a", 3, at=0)
+        << Start("a", device="small")
+        >> submit("b", 2, at=0)
+        << Start("b", device="big")
+        >> submit("c", 1, at=0)
+        << Start("c", device="small")
+    )
+
+
+def test_among_equals_the_device_that_was_configured_first_wins() -> None:
+    assert Play(PoolConfig(devices={"z": 4, "a": 4})) >> submit("a", 1, at=0) << Start("a", device="z")
+
+
+def test_a_blocked_head_does_not_idle_a_device_that_it_could_not_use() -> None:
+    assert (
+        Play(two(backfill_window=0))
+        >> submit("a", 5, at=0)
+        << Start("a", device="big")
+        >> submit("head", 8, at=0)
+        >> submit("s1", 4, at=0)
+        << Start("s1", device="small")
+        >> submit("s2", 3, at=0)
+        << Enqueue("s2")
+        >> finish("s1", at=1)
+        << Deliver("s1")
+        << Start("s2", device="small")
+    )
+
+
+def test_an_unclaimed_device_is_preferred_to_a_better_fit_that_a_head_waits_for() -> None:
+    assert (
+        Play(PoolConfig(devices={"x": 8, "y": 6}, backfill_window=60))
+        >> submit("a", 6, at=0)
+        << Start("a", device="y")
+        >> submit("b", 6, at=0)
+        << Start("b", device="x")
+        >> finish("a", at=1)
+        << Deliver("a")
+        >> submit("head", 7, at=1)  # waits for x, where two units are free; y has six
+        >> submit("s", 2, at=2)
+        << Start("s", device="y")
+    )
+
+
+def test_the_head_waits_for_the_device_that_will_have_room_first() -> None:
+    play = (
+        Play(PoolConfig(devices={"x": 8, "y": 8}, backfill_window=60))
+        >> submit("a", 7, at=0, run_timeout=100.0)
+        << Start("a", device="x")
+        >> submit("b", 8, at=0, run_timeout=20.0)
+        << Start("b", device="y")
+        >> submit("head", 8, at=1)  # x lacks fewer units, y has them sooner
+        >> submit("s", 1, at=2)
+        << Start("s", device="x")
+    )
+    assert play
+
+
+def test_two_blocked_tasks_wait_for_two_devices() -> None:
+    assert (
+        Play(PoolConfig(devices={"x": 4, "y": 4}, backfill_window=0))
+        >> submit("a", 3, at=0)
+        << Start("a", device="x")
+        >> submit("b", 3, at=0)
+        << Start("b", device="y")
+        >> submit("h1", 4, at=0)
+        >> submit("h2", 4, at=0)
+        >> submit("s", 1, at=0)
+        << Enqueue("s")
+        >> finish("b", at=1)
+        << Deliver("b")
+        << Start("h1", device="y")
+        >> finish("a", at=2)
+        << Deliver("a")
+        << Start("h2", device="x")
+    )
+
+
+def test_a_task_whose_window_is_over_closes_a_device_though_others_wait_for_all_of_them() -> None:
+    play = (
+        Play(PoolConfig(devices={"x": 4, "y": 4}, backfill_window=10))
+        >> submit("a", 3, at=0)
+        << Start("a", device="x")
+        >> submit("b", 3, at=0)
+        << Start("b", device="y")
+        >> submit("second", 2, at=0)  # waits for x
+        >> submit("s1", 1, at=0)
+        << Start("s1", device="y")  # y is unclaimed
+        >> submit("s2", 1, at=0)
+        << Start("s2", device="x")  # passes "second"
+        >> submit("h1", 4, "high", at=5)
+        >> submit("h2", 4, "high", at=5)
+        >> finish("s2", at=6)
+        << Deliver("s2")
+        >> finish("s1", at=6)
+        << Deliver("s1")
+        >> submit("s3", 1, at=10)  # h1 has claimed x and h2 y, but "second" closes x
+        << Start("s3", device="y")
+        >> submit("s4", 1, at=10)
+        << Enqueue("s4")
+    )
+    assert play
+
+
+# Capacity
+
+
+def test_a_drop_stops_new_starts_and_kills_nothing() -> None:
+    play = (
+        Play(PoolConfig(max_units=8))
+        >> submit("a", 6, at=0)
+        << Start("a")
+        >> CapacityChanged("0", 4, at=1)
+        >> submit("b", 1, at=2)
+        << Enqueue("b")
+    )
+    assert play
+    assert play.scheduler.devices[0].free == -2
+    assert play >> finish("a", at=3) << Deliver("a") << Start("b")
+
+
+def test_a_task_that_became_too_large_stays_parked_and_blocks_nobody() -> None:
+    assert (
+        Play(strict())
+        >> CapacityChanged("0", 4, at=0)
+        >> submit("large", 6, at=1)
+        >> submit("small", 4, at=2)
+        << Start("small")
+        >> CapacityChanged("0", 10, at=3)
+        << Start("large")
+    )
+
+
+def test_a_new_name_adds_a_device_at_the_end() -> None:
+    assert (
+        Play(PoolConfig(devices={"z": 2}))
+        >> submit("a", 2, at=0)
+        << Start("a", device="z")
+        >> submit("b", 2, at=0)
+        >> CapacityChanged("a", 2, at=1)
+        << Start("b", device="a")
+        >> finish("a", at=2)
+        << Deliver("a")
+        >> finish("b", at=2)
+        << Deliver("b")
+        >> submit("c", 2, at=3)
+        << Start("c", device="z")
+    )
+
+
+# Fair share
+
+
+def served(scheduler: Scheduler, tenants: tuple[str, ...], *, each: int, units: dict[str, int]) -> list[str]:
+    """Every tenant asks for ``each`` runs at once; whose runs started, in order, one at a time."""
+    order: list[str] = []
+    queue = [submit(f"{tenant}{n}", units[tenant], at=0, tenant=tenant) for tenant in tenants for n in range(each)]
+    commands = [command for event in queue for command in scheduler.step(event)]
+    while started := [command for command in commands if isinstance(command, Started)]:
+        order += [command.task.metadata.tenant for command in started]
+        commands = [c for command in started for c in scheduler.step(finish(command.task.id, at=1))]
+    return order
+
+
+def test_tenants_are_served_by_weight() -> None:
+    scheduler = Scheduler(PoolConfig(max_units=1, tenants={"ann": 2, "bob": 1}))
+    order = served(scheduler, ("bob", "ann"), each=60, units={"ann": 1, "bob": 1})
+    for end in range(3, 90, 3):
+        share = Counter(order[:end])
+        assert abs(share["ann"] - 2 * share["bob"]) <= 2
+
+
+def test_shares_are_counted_in_units_not_in_tasks() -> None:
+    scheduler = Scheduler(PoolConfig(max_units=4, tenants={"ann": 1, "bob": 1}, backfill_window=0))
+    order = served(scheduler, ("ann", "bob"), each=40, units={"ann": 4, "bob": 1})
+    share = Counter(order[:50])
+    assert abs(4 * share["ann"] - share["bob"]) <= 8
+
+
+def test_an_idle_tenant_saves_nothing_up() -> None:
+    scheduler = Scheduler(PoolConfig(max_units=1, tenants={"ann": 1, "bob": 1}))
+    assert served(scheduler, ("ann",), each=20, units={"ann": 1}) == ["ann"] * 20
+    order = served(scheduler, ("ann", "bob"), each=20, units={"ann": 1, "bob": 1})
+    assert abs(Counter(order[:20])["ann"] - 10) <= 1
+
+
+def test_priority_goes_before_fair_share() -> None:
+    assert (
+        Play(PoolConfig(max_units=1, tenants={"ann": 1, "bob": 1}))
+        >> submit("a1", at=0, tenant="ann")
+        << Start("a1")
+        >> submit("b1", at=0, tenant="bob")
+        >> submit("a2", 1, "high", at=0, tenant="ann")
+        >> finish("a1", at=1)
+        << Deliver("a1")
+        << Start("a2")
+    )
+
+
+def test_a_tenant_that_is_not_named_weighs_one() -> None:
+    scheduler = Scheduler(PoolConfig(max_units=1, tenants={"ann": 3}))
+    order = served(scheduler, ("ann", "zoe"), each=40, units={"ann": 1, "zoe": 1})
+    share = Counter(order[:40])
+    assert abs(share["ann"] - 3 * share["zoe"]) <= 3
