@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 
 from parking_lot_core._values import value
@@ -27,10 +28,40 @@ class Shadow:
     spare: int
 
 
+class Claim:
+    """A blocked task's hold on a device, and the terms on which it lets lower-ranked tasks pass.
+
+    Attributes:
+        task: the blocked task.
+        offer: a task that costs at most so many units may pass; 0: none.
+        until: a task whose run limit ends it by then (seconds since the epoch) may pass, whatever its cost.
+        counted: whether a start on this device counts as passing over the blocked task.
+    """
+
+    __slots__ = ("counted", "offer", "task", "until")
+
+    def __init__(
+        self, task: ScheduledTask, offer: float = 0, until: float = -math.inf, *, counted: bool = False
+    ) -> None:
+        self.task = task
+        self.offer = offer
+        self.until = until
+        self.counted = counted
+
+    def permits(self, units: int, limit: float | None, now: float) -> bool:
+        """Whether a lower-ranked task with this cost and run limit may start now."""
+        return units <= self.offer or (limit is not None and limit <= self.until - now)
+
+    def close(self) -> None:
+        """Let nobody pass."""
+        self.offer = 0
+        self.until = -math.inf
+
+
 class Device:
     """Units of one device. ``order`` is its place in the order that breaks ties."""
 
-    __slots__ = ("_ends", "capacity", "capacity_max", "configured", "free", "name", "order", "used")
+    __slots__ = ("_ends", "capacity", "capacity_max", "claim", "configured", "free", "name", "order", "used")
 
     def __init__(self, name: str, order: int, configured: int) -> None:
         self.name = name
@@ -40,6 +71,8 @@ class Device:
         self.capacity_max = configured
         self.used = 0
         self.free = configured
+        #: The first task that waits for this device in particular, as the last walk down the line found.
+        self.claim: Claim | None = None
         # (planned end, sequence, units) of the tasks on this device that have a run limit, in order.
         self._ends: list[tuple[float, int, int]] = []
 
@@ -68,6 +101,8 @@ class Device:
     def shadow(self, units: int) -> Shadow | None:
         """When ``units`` will be free if every run ends at its limit; ``None`` if the limited runs do not suffice."""
         free = self.free
+        if free >= units:
+            return Shadow(-math.inf, free - units)
         for end, _, released in self._ends:
             free += released
             if free >= units:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from parking_lot_core.devices import Device
-from parking_lot_core.dispatch import Backfill, Walk
+from parking_lot_core.dispatch import Backfill
 from parking_lot_core.types import ScheduledTask, TaskState
 
 
@@ -74,37 +74,29 @@ def explain(
     now: float,
     devices: Sequence[Device],
     backfill: Backfill,
-    walk: Walk,
 ) -> Explanation:
-    """Explain one task, given a walk that found nothing more to start."""
+    """Explain one task, given devices with the claims of a walk that found nothing more to start."""
     if task.state is not TaskState.PARKED:
         running = task.state is TaskState.RUNNING
         return Explanation(task_id=task.id, reason=Reason.RUNNING if running else Reason.STOPPING, device=task.device)
     if position is None:
         return Explanation(task_id=task.id, reason=Reason.DELAYED, delayed_until=task.ready_at)
     usable = [device for device in devices if device.capacity >= task.units]
-    since = backfill.passed_over.get(task.id)
+    since = backfill.since(task.id)
     until = since + backfill.window if since is not None and backfill.bounded else None
     marks = {"position": position, "passed_over_since": since, "passed_over_until": until}
     if not usable:
         return Explanation(task_id=task.id, reason=Reason.TOO_LARGE_NOW, **marks)  # type: ignore[arg-type]
-    claimed = [device for device in usable if _holder(walk, device) is task]
+    claimed = [device for device in usable if device.claim is not None and device.claim.task is task]
     device = claimed[0] if claimed else backfill.best(task, usable)
-    holder = _holder(walk, device)
     short = max(0, task.units - device.free)
     shadow = device.shadow(task.units) if claimed and backfill.bounded else None
     return Explanation(
         task_id=task.id,
         reason=Reason.FIRST_IN_LINE if claimed else Reason.BEHIND if short else Reason.HELD_BACK,
         device=device.name,
-        ahead=None if claimed or holder is None else holder.id,
+        ahead=None if claimed or device.claim is None else device.claim.task.id,
         units_short=short,
         starts_by=None if shadow is None else max(now, shadow.end),
         **marks,  # type: ignore[arg-type]
     )
-
-
-def _holder(walk: Walk, device: Device) -> ScheduledTask | None:
-    """The task that keeps the device from those behind it."""
-    claim = walk.claims.get(device.name)
-    return walk.closed.get(device.name) if claim is None else claim.task

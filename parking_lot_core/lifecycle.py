@@ -83,4 +83,3 @@ def diagram() -> str:
             lines.append(f"    {before} --> {after.value}: {made.value}")
     lines += [f"    {state.value} --> [*]" for state, moves in MOVES.items() if not moves]
     return "\n".join(lines)
-

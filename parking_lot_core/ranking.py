@@ -16,9 +16,9 @@ _CLASS_BASE = tuple((Priority.CRITICAL - level) << (_TAG_BITS + _SEQUENCE_BITS) 
 _TICKS_PER_UNIT = 1 << 20
 
 
-def rank_of(task: ScheduledTask, level: int) -> int:
-    """Rank of a task in class ``level`` (0 to 3): class, then fair-share tag, then sequence."""
-    return _CLASS_BASE[level] | task.tag << _SEQUENCE_BITS | task.sequence
+def rank_of(level: int, tag: int, sequence: int) -> int:
+    """Rank of a task: its class (0 to 3), then its fair-share tag, then its sequence."""
+    return _CLASS_BASE[level] | tag << _SEQUENCE_BITS | sequence
 
 
 def waits_since(task: ScheduledTask) -> float:

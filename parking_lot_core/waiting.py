@@ -27,7 +27,7 @@ class Waiting:
         level: int = task.metadata.priority
         if self._levels:
             level += self._levels.get(task.metadata.id, 0)
-        return rank_of(task, level)
+        return rank_of(level, task.tag, task.sequence)
 
     def in_line(self, task_id: str) -> bool:
         """Whether a parked task may start now, as far as time is concerned."""
@@ -52,26 +52,30 @@ class Waiting:
         self._delayed.remove(task.metadata.id)
         return self._join(task)
 
-    def leave(self, task: ScheduledTask) -> None:
-        """A task is no longer parked."""
+    def leave(self, task: ScheduledTask) -> int | None:
+        """A task is no longer parked. Returns the rank that it had if it was in the line."""
         if task.metadata.id in self._delayed:
             self._delayed.remove(task.metadata.id)
-        else:
-            self.line.remove(self.rank(task))
+            return None
+        rank = self.rank(task)
+        self.line.remove(rank)
+        return rank
 
     def forget(self, task_id: str) -> None:
         """The task is gone for good: it no longer ages."""
         if self._levels:
             self._levels.pop(task_id, None)
 
-    def promote(self, task: ScheduledTask) -> int | None:
-        """The task has waited long enough for the next class. Returns its new rank if it is in the line."""
+    def promote(self, task: ScheduledTask) -> tuple[int, int] | None:
+        """The task has waited long enough for the next class. Returns its old and new ranks if it is in the line."""
         waiting = task.metadata.id not in self._delayed
-        if waiting:
-            self.line.remove(self.rank(task))
+        old = self.rank(task)
         self._levels[task.metadata.id] += 1
         self._await_promotion(task)
-        return self._join(task) if waiting else None
+        if not waiting:
+            return None
+        self.line.remove(old)
+        return old, self._join(task)
 
     def next_promotion_at(self, task: ScheduledTask) -> float:
         """When the task gains its next class."""
