@@ -5,6 +5,7 @@
     ParkingLotError
     ├── ConfigError                a configuration that cannot be used
     ├── TraceError                 an arrival trace that cannot be read
+    ├── BatchError                 a job list or a results file that a batch cannot use
     ├── MissingExtra               an optional dependency is not installed
     ├── PoolClosed                 the pool is not running
     ├── SubmitError                a submission was refused; it left no trace
@@ -49,6 +50,10 @@ class ConfigError(ParkingLotError):
 
 class TraceError(ParkingLotError):
     """An arrival trace that cannot be read. Says in which line and column, what was found and what is allowed."""
+
+
+class BatchError(ParkingLotError):
+    """A job list or a results file that a batch cannot use. Says which file, what is wrong and what to do."""
 
 
 class MissingExtra(ParkingLotError):

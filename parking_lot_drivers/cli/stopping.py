@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM: the first asks for an orderly stop, the second ends the process at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+
+from parking_lot_drivers.cli.exit_codes import ExitCode
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+@contextlib.asynccontextmanager
+async def stoppable(stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Call ``stop`` at the first signal. A second one ends the process as hard as a kill would, and loses as little."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_listen, stop)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def _listen(stop: Callable[[], None]) -> None:
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            asked = False
+            async for _ in signals:
+                if asked:
+                    _leave()
+                asked = True
+                stop()
+    except NotImplementedError:  # an event loop on Windows: Ctrl-C stays a KeyboardInterrupt
+        await anyio.sleep_forever()
+
+
+def _leave() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
+    sys.stderr.write("\nLeft at once. What was running will be run again.\n")
+    sys.stderr.flush()
+    os._exit(ExitCode.INTERRUPTED)
