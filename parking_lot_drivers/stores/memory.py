@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import itertools
 import os
 import platform
 import time
@@ -63,6 +64,10 @@ class MemoryMailbox(Mailbox):
         """The outcome of one task."""
         return self._by_task.get(task_id)
 
+    async def ended(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks that have an outcome."""
+        return self._by_task.keys() & set(task_ids)
+
     async def fetch(self, key: MailboxKey, *, after: int = 0, limit: int = 100) -> list[Message]:
         """Messages of one box, oldest first. Raises ``ValueError`` for a limit < 1."""
         if limit < 1:
@@ -107,8 +112,10 @@ class MemoryQueue(TaskQueue):
     async def load(self) -> Loaded:
         """Everything saved, tasks in the order of their sequence."""
         self._last_seen = 0
+        self._wake()
         tasks = sorted(self._tasks.values(), key=lambda task: task.sequence)
-        return Loaded(tasks=[(task, self._rest[task.id][1]) for task in tasks], checkpoint=self._checkpoint)
+        with_boxes = [(task, self._rest[task.id][1]) for task in tasks]
+        return Loaded(tasks=with_boxes, checkpoint=self._checkpoint, set_aside=[])
 
     async def save(self, batch: Batch) -> None:
         """Keep the batch. Raises ``StoreUnavailable`` for one that does not go with what is here."""
@@ -139,13 +146,12 @@ class MemoryQueue(TaskQueue):
         """Keep a request for the pool."""
         self._last_number += 1
         self._requests[self._last_number] = attrs.evolve(request, number=self._last_number)
-        posted, self._posted = self._posted, anyio.Event()
-        posted.set()
+        self._wake()
         return self._last_number
 
-    async def requests(self, *, limit: int = 1000) -> list[Request]:
-        """Requests not yet answered, oldest first."""
-        found = list(self._requests.values())[:limit]
+    async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:
+        """Requests not yet answered past ``after``, oldest first."""
+        found = list(itertools.islice((each for each in self._requests.values() if each.number > after), limit))
         if found:
             self._last_seen = found[-1].number
         return found
@@ -173,6 +179,10 @@ class MemoryQueue(TaskQueue):
     async def aclose(self) -> None:
         """Give the lease back."""
         self._host = None
+
+    def _wake(self) -> None:
+        posted, self._posted = self._posted, anyio.Event()
+        posted.set()
 
     def _check(self, batch: Batch) -> None:
         if self._host is None:

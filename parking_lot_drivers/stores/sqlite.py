@@ -69,6 +69,10 @@ class SqliteMailbox(Mailbox):
         await self._set_aside(bad)
         return messages[0] if messages else None
 
+    async def ended(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks that have an outcome. Raises ``StoreUnavailable``."""
+        return await self._database.read(lambda connection: self.sql.ended(connection, task_ids))
+
     async def fetch(self, key: MailboxKey, *, after: int = 0, limit: int = 100) -> list[Message]:
         """Messages of one box, oldest first. Raises ``ValueError`` for a limit < 1, and ``StoreUnavailable``."""
         if limit < 1:
@@ -156,25 +160,27 @@ class SqliteQueue(TaskQueue):
         self._version_seen = None  # A connection's own commits do not change its data_version.
         return number
 
-    async def requests(self, *, limit: int = 1000) -> list[Request]:
-        """Requests not yet answered. Raises ``StoreUnavailable``."""
-        found, bad = await self._writer.read(lambda connection: self._sql.requests(connection, limit))
+    async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:
+        """Requests not yet answered past ``after``, oldest first. Raises ``StoreUnavailable``."""
+        found, bad = await self._writer.read(lambda connection: self._sql.requests(connection, after, limit))
         if bad and self._lease.taken:
             await self._set_aside(bad)
-            return await self.requests(limit=limit)
+            return await self.requests(after=after, limit=limit)
         if found:
             self._last_request = found[-1].number
         self._version_seen = None  # There may be more than ``limit``.
         return found
 
     async def wait_for_requests(self) -> None:
-        """Return when there is a request later than those that ``requests`` has returned."""
+        """Return when there is a request later than those that ``requests`` has returned.
+
+        Renews the lease from time to time. Raises ``StoreUnavailable``.
+        """
         while True:
-            with contextlib.suppress(StoreUnavailable):  # A look that failed is repeated; saves tell of the trouble.
-                if await self._has_news():
-                    return
-                await self._renew_lease()
-            await anyio.sleep(POLL_PERIOD)
+            await anyio.sleep(POLL_PERIOD)  # First, so that a caller who leaves requests lying does not spin.
+            await self._renew_lease()
+            if await self._has_news():
+                return
 
     async def overview(self, *, limit: int = 20) -> Overview:
         """The lot at one moment; ``host`` only while it lives. Raises ``StoreUnavailable``."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from parking_lot_core import Checkpoint, DeviceRecord
-from parking_lot_drivers.stores.sql._checks import Undecodable
+from parking_lot_drivers.stores.sql.columns import Undecodable
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 

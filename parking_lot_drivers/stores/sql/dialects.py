@@ -14,7 +14,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
-from parking_lot_drivers.stores.sql._checks import Row
+from parking_lot_drivers.stores.sql.columns import Row
 
 #: A cursor of the database driver (PEP 249). Statements go through it, not through SQLAlchemy's ``execute``, which
 #: costs several times as much per call as SQLite needs for the row.

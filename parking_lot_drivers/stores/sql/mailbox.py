@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from parking_lot_core import MailboxKey
 from parking_lot_drivers.ports import Delivery, Message
-from parking_lot_drivers.stores.sql._checks import Row, Undecodable
+from parking_lot_drivers.stores.sql.columns import OUTCOME, Row, Undecodable
 from parking_lot_drivers.stores.sql.dialects import Cursor, fetch_all
-from parking_lot_drivers.stores.sql.rows import OUTCOME, decode_message, encode_delivery
+from parking_lot_drivers.stores.sql.rows import decode_message, encode_delivery
 from parking_lot_drivers.stores.sql.set_aside import BadRow, keep
-from parking_lot_drivers.stores.sql.statements import Statements
+from parking_lot_drivers.stores.sql.statements import Statements, in_groups
 
 
 class MailboxSql:
@@ -35,6 +35,14 @@ class MailboxSql:
         """The outcome of one task, if it has one; and rows to be set aside."""
         cursor = connection.connection.cursor()
         return _decoded(fetch_all(cursor, self._sql.select_outcome, self._pool, task_id))
+
+    def ended(self, connection: Connection, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks that have an outcome."""
+        cursor = connection.connection.cursor()
+        found: set[str] = set()
+        for some in in_groups(task_ids):
+            found.update(task_id for (task_id,) in fetch_all(cursor, self._sql.select_ended, self._pool, *some))
+        return found
 
     def fetch(
         self, connection: Connection, key: MailboxKey, after: int, limit: int

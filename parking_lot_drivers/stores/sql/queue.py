@@ -9,13 +9,11 @@ from sqlalchemy import Connection
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import Batch, Host, Overview, Request, StoredTask
-from parking_lot_drivers.stores.sql._checks import TEXT, Columns, Undecodable
 from parking_lot_drivers.stores.sql.checkpoints import decode_checkpoint, encode_checkpoint
+from parking_lot_drivers.stores.sql.columns import REQUEST, TASK, TEXT, Columns, Undecodable
 from parking_lot_drivers.stores.sql.dialects import Cursor, fetch_all, fetch_one
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.rows import (
-    REQUEST,
-    TASK,
     TaskDecoder,
     decode_request,
     encode_change,
@@ -23,7 +21,7 @@ from parking_lot_drivers.stores.sql.rows import (
     encode_task,
 )
 from parking_lot_drivers.stores.sql.set_aside import BadRow, keep
-from parking_lot_drivers.stores.sql.statements import PAYLOADS_PER_SELECT, Statements
+from parking_lot_drivers.stores.sql.statements import Statements, in_groups
 
 _Found = tuple[list[tuple[ScheduledTask, MailboxKey]], list[BadRow]]
 
@@ -131,20 +129,18 @@ class QueueSql:
         tasks, bad = _tasks(cursor, self._sql.select_tasks, self._pool)
         tasks.sort(key=lambda found: found[0].sequence)
         checkpoint, damage = self._checkpoint(cursor)
+        if damage:
+            checkpoint = _mended([task for task, _ in tasks])
         return (tasks, bad + damage), checkpoint
 
     def payloads(self, connection: Connection, task_ids: Sequence[str]) -> dict[str, bytes]:
         """Payloads of those of the tasks that there are."""
         cursor = connection.connection.cursor()
         found: dict[str, bytes] = {}
-        for start in range(0, len(task_ids), PAYLOADS_PER_SELECT):
-            some = list(task_ids[start : start + PAYLOADS_PER_SELECT])
-            if len(some) == 1:
-                cursor.execute(self._sql.select_payload, (self._pool, *some))
-            else:
-                some.extend([some[-1]] * (PAYLOADS_PER_SELECT - len(some)))
-                cursor.execute(self._sql.select_payloads, (self._pool, *some))
-            found.update(cursor.fetchall())
+        if len(task_ids) == 1:
+            return dict(fetch_all(cursor, self._sql.select_payload, self._pool, *task_ids))
+        for some in in_groups(task_ids):
+            found.update(fetch_all(cursor, self._sql.select_payloads, self._pool, *some))
         return found
 
     def get(self, connection: Connection, task_id: str) -> ScheduledTask | None:
@@ -152,12 +148,12 @@ class QueueSql:
         cursor = connection.connection.cursor()
         return next(iter(_tasks_only(cursor, self._sql.select_task, self._pool, task_id)), None)
 
-    def requests(self, connection: Connection, limit: int) -> tuple[list[Request], list[BadRow]]:
-        """The oldest requests; and rows to be set aside."""
+    def requests(self, connection: Connection, after: int, limit: int) -> tuple[list[Request], list[BadRow]]:
+        """The oldest requests past ``after``; and rows to be set aside."""
         cursor = connection.connection.cursor()
         requests: list[Request] = []
         bad: list[BadRow] = []
-        for row in fetch_all(cursor, self._sql.select_requests, self._pool, limit):
+        for row in fetch_all(cursor, self._sql.select_requests, self._pool, after, limit):
             try:
                 requests.append(decode_request(row))
             except Undecodable as error:
@@ -200,6 +196,15 @@ class QueueSql:
             return decode_checkpoint(found[0]), []
         except Undecodable as error:
             return None, [BadRow("checkpoints", _CHECKPOINT, (_CHECKPOINT_NAME, found[0]), str(error))]
+
+
+def _mended(tasks: Sequence[ScheduledTask]) -> Checkpoint:
+    """What a lost checkpoint must have said at least, for the tasks to keep their order and new ones to follow."""
+    return Checkpoint(
+        now=max((task.started_at or task.admitted_at for task in tasks), default=0.0),
+        next_sequence=max((task.sequence for task in tasks), default=0) + 1,
+        virtual_time=max((task.tag for task in tasks if task.epoch), default=0),
+    )
 
 
 def _tasks(cursor: Cursor, statement: str, *parameters: object) -> _Found:

@@ -1,4 +1,4 @@
-"""Values to rows and back. A row is a tuple in the order of the columns named here.
+"""Values to rows and back. A row is a tuple in the order that ``columns.py`` gives.
 
 Encoding trusts its input. Decoding trusts nothing, since a file may be damaged or edited by hand: it checks the type of
 every column, then ranges, and raises ``Undecodable``.
@@ -20,72 +20,9 @@ from parking_lot_core import (
 )
 from parking_lot_drivers.ports import Delivery, Message, Request, StoredTask
 from parking_lot_drivers.stores._text import keepable
-from parking_lot_drivers.stores.sql._checks import BYTES, REAL, TEXT, WHOLE, WIDE, Columns, Row, Undecodable, optional
+from parking_lot_drivers.stores.sql.columns import OUTCOME, REQUEST, TASK, Row, Undecodable
 
 _Member = TypeVar("_Member")
-
-#: The parts of a task that change after it was admitted, in the order of ``encode_change``.
-CHANGING = ("state", "epoch", "attempts", "ready_at", "device", "started_at", "stop_reason")
-
-TASK = Columns(
-    pool=TEXT,
-    task_id=TEXT,
-    state=TEXT,
-    priority=WHOLE,
-    tag=WIDE,
-    sequence=WHOLE,
-    units=WIDE,
-    tenant=TEXT,
-    epoch=WHOLE,
-    attempts=WHOLE,
-    admitted_at=REAL,
-    ready_at=optional(REAL),
-    start_by=optional(REAL),
-    run_timeout=optional(REAL),
-    not_before=optional(REAL),
-    max_attempts=WHOLE,
-    device=optional(TEXT),
-    started_at=optional(REAL),
-    stop_reason=optional(TEXT),
-    box_tenant=TEXT,
-    box_user=TEXT,
-    box_session=TEXT,
-    payload=WHOLE,
-)
-
-OUTCOME = Columns(
-    cursor=WHOLE,
-    pool=TEXT,
-    task_id=TEXT,
-    epoch=WHOLE,
-    box_tenant=TEXT,
-    box_user=TEXT,
-    box_session=TEXT,
-    status=TEXT,
-    error=optional(TEXT),
-    submitted_at=REAL,
-    started_at=optional(REAL),
-    finished_at=REAL,
-    result=optional(BYTES),
-)
-
-REQUEST = Columns(
-    number=WHOLE,
-    pool=TEXT,
-    task_id=TEXT,
-    at=REAL,
-    priority=optional(WHOLE),
-    units=optional(WIDE),
-    tenant=optional(TEXT),
-    start_by=optional(REAL),
-    run_timeout=optional(REAL),
-    not_before=optional(REAL),
-    max_attempts=optional(WHOLE),
-    box_tenant=TEXT,
-    box_user=TEXT,
-    box_session=TEXT,
-    payload=BYTES,
-)
 
 # Looked up by value: reading ``.value`` of an enum member takes three times as long as a dictionary.
 _STATE_TEXT = {state: state.value for state in TaskState}
@@ -114,7 +51,7 @@ def encode_task(pool: str, stored: StoredTask, payload: int) -> Row:
         int(metadata.priority),
         wide(task.tag),
         task.sequence,
-        wide(metadata.cost.units),
+        metadata.cost.units,
         metadata.tenant,
         task.epoch,
         task.attempts,
@@ -190,11 +127,10 @@ class TaskDecoder:
             box = self._boxes[parts] = MailboxKey(*map(self._word, parts))
         return box
 
-    def _cost(self, units: object) -> ResourceCost:
-        number = _whole("units", units)
-        cost = self._costs.get(number)
+    def _cost(self, units: int) -> ResourceCost:
+        cost = self._costs.get(units)
         if cost is None:
-            cost = self._costs[number] = ResourceCost(_at_least("units", number, 1))
+            cost = self._costs[units] = _resource_cost(units)
         return cost
 
 
@@ -244,7 +180,7 @@ def encode_request(pool: str, request: Request) -> Row:
     if task is not None:
         wishes = (
             int(task.priority),
-            wide(task.cost.units),
+            task.cost.units,
             task.tenant,
             task.start_by,
             task.run_timeout,
@@ -260,10 +196,18 @@ def decode_request(row: Row) -> Request:
     number, _, task_id, at, priority, units, tenant, start_by, run_timeout, not_before, max_attempts = row[:11]
     task = None
     if units is not None:
-        cost = ResourceCost(_at_least("units", _whole("units", units), 1))
-        task = _metadata(task_id, cost, priority, tenant or "", start_by, run_timeout, not_before, max_attempts or 0)
+        task = _metadata(
+            task_id, _resource_cost(units), priority, tenant or "", start_by, run_timeout, not_before, max_attempts or 0
+        )
     box = MailboxKey(*row[11:14])
     return Request(number=number, task_id=task_id, at=at, task=task, payload=row[14], mailbox=box)
+
+
+def _resource_cost(units: int) -> ResourceCost:
+    try:
+        return ResourceCost(units)
+    except ValueError as error:
+        raise Undecodable(str(error)) from None
 
 
 def _metadata(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from parking_lot_drivers.ports import SetAside
-from parking_lot_drivers.stores.sql._checks import Columns, Row
+from parking_lot_drivers.stores.sql.columns import Columns, Row
 from parking_lot_drivers.stores.sql.dialects import Cursor
 from parking_lot_drivers.stores.sql.statements import Statements
 

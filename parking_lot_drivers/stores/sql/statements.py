@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,8 +27,8 @@ from sqlalchemy import (
 )
 
 from parking_lot_core import TaskState
-from parking_lot_drivers.stores.sql import rows
-from parking_lot_drivers.stores.sql._checks import Columns
+from parking_lot_drivers.stores.sql import columns
+from parking_lot_drivers.stores.sql.columns import Columns
 from parking_lot_drivers.stores.sql.dialects import Rules
 from parking_lot_drivers.stores.sql.tables import (
     CHECKPOINTS,
@@ -39,10 +40,19 @@ from parking_lot_drivers.stores.sql.tables import (
     TASKS,
 )
 
-#: Payloads are read this many at a time, or one at a time.
-PAYLOADS_PER_SELECT = 64
+#: Of how many tasks something is read at a time.
+IDS_PER_SELECT = 64
+
+_SEVERAL = [f"id_{number}" for number in range(IDS_PER_SELECT)]
 
 _LIMIT: ColumnElement[int] = bindparam("limit", type_=Integer())
+
+
+def in_groups(task_ids: Sequence[str]) -> Iterator[list[str]]:
+    """The ids in groups of exactly ``IDS_PER_SELECT``; the last one repeats its last id until it is full."""
+    for start in range(0, len(task_ids), IDS_PER_SELECT):
+        some = list(task_ids[start : start + IDS_PER_SELECT])
+        yield some + [some[-1]] * (IDS_PER_SELECT - len(some))
 
 
 @attrs.frozen(kw_only=True)
@@ -52,30 +62,31 @@ class Statements:
     rules: Rules
 
     insert_payload: str  # number, body
-    insert_task: str  # rows.TASK
-    change_task: str  # rows.CHANGING, pool, task_id
+    insert_task: str  # columns.TASK
+    change_task: str  # columns.CHANGING, pool, task_id
     delete_payload: str  # pool, task_id of its task
     delete_task: str  # pool, task_id
     delete_damaged_task: str  # pool, task_id as bytes
     select_body: str  # number -> body
     delete_body: str  # number
-    select_tasks: str  # pool -> rows.TASK
-    select_task: str  # pool, task_id -> rows.TASK
+    select_tasks: str  # pool -> columns.TASK
+    select_task: str  # pool, task_id -> columns.TASK
     select_payload: str  # pool, task_id -> task_id, body
-    select_payloads: str  # pool, PAYLOADS_PER_SELECT ids -> task_id, body
+    select_payloads: str  # pool, IDS_PER_SELECT ids -> task_id, body
     count_parked: str  # pool
-    select_running: str  # pool -> rows.TASK, by sequence
-    select_waiting: str  # pool, limit -> rows.TASK, by rank
+    select_running: str  # pool -> columns.TASK, by sequence
+    select_waiting: str  # pool, limit -> columns.TASK, by rank
 
-    insert_outcome: str  # rows.OUTCOME without cursor
-    select_outcome: str  # pool, task_id -> rows.OUTCOME
-    select_box: str  # pool, box (3), after, limit -> rows.OUTCOME, by cursor
+    insert_outcome: str  # columns.OUTCOME without cursor
+    select_outcome: str  # pool, task_id -> columns.OUTCOME
+    select_ended: str  # pool, IDS_PER_SELECT ids -> task_id
+    select_box: str  # pool, box (3), after, limit -> columns.OUTCOME, by cursor
     delete_outcome: str  # pool, cursor
     count_outcomes: str  # pool
 
-    insert_request: str  # rows.REQUEST without number
+    insert_request: str  # columns.REQUEST without number
     delete_request: str  # pool, number
-    select_requests: str  # pool, limit -> rows.REQUEST, by number
+    select_requests: str  # pool, after, limit -> columns.REQUEST, by number
     select_request_after: str  # pool, number -> 1
     count_requests: str  # pool
 
@@ -135,20 +146,19 @@ def _columns(table: Table, row: Columns) -> list[ColumnElement[object]]:
 def _tasks(sql: _Compiler) -> dict[str, str]:
     key = _where(TASKS, "pool", "task_id")
     key_names = ("the_pool", "the_task_id")
-    whole = select(*_columns(TASKS, rows.TASK)).where(TASKS.c.pool == bindparam("the_pool"))
+    whole = select(*_columns(TASKS, columns.TASK)).where(TASKS.c.pool == bindparam("the_pool"))
     parked = TASKS.c.state == literal_column(f"'{TaskState.PARKED.value}'")
     body = select(TASKS.c.task_id, PAYLOADS.c.body).join(PAYLOADS, PAYLOADS.c.number == TASKS.c.payload)
-    several = [f"id_{number}" for number in range(PAYLOADS_PER_SELECT)]
     rank = (TASKS.c.priority.desc(), TASKS.c.tag, TASKS.c.sequence)
-    change = update(TASKS).ordered_values(*((TASKS.c[name], bindparam(name)) for name in rows.CHANGING)).where(*key)
-    in_several = TASKS.c.task_id.in_([bindparam(name) for name in several])
+    change = update(TASKS).ordered_values(*((TASKS.c[name], bindparam(name)) for name in columns.CHANGING)).where(*key)
+    in_several = TASKS.c.task_id.in_([bindparam(name) for name in _SEVERAL])
     as_bytes = cast(TASKS.c.task_id, LargeBinary)
     number = select(TASKS.c.payload).where(*key).scalar_subquery()
     count = select(func.count()).select_from(TASKS).where(TASKS.c.pool == bindparam("the_pool"), parked)
     return {
         "insert_payload": sql.insert(PAYLOADS),
         "insert_task": sql.insert(TASKS),
-        "change_task": sql(change, *rows.CHANGING, *key_names),
+        "change_task": sql(change, *columns.CHANGING, *key_names),
         "delete_payload": sql(delete(PAYLOADS).where(PAYLOADS.c.number == number), *key_names),
         "delete_task": sql(delete(TASKS).where(*key), *key_names),
         "delete_damaged_task": sql(
@@ -159,7 +169,7 @@ def _tasks(sql: _Compiler) -> dict[str, str]:
         "select_tasks": sql(whole, "the_pool"),
         "select_task": sql(whole.where(TASKS.c.task_id == bindparam("the_task_id")), *key_names),
         "select_payload": sql(body.where(*key), *key_names),
-        "select_payloads": sql(body.where(key[0], in_several), "the_pool", *several),
+        "select_payloads": sql(body.where(key[0], in_several), "the_pool", *_SEVERAL),
         "count_parked": sql(count, "the_pool"),
         "select_running": sql(whole.where(~parked).order_by(TASKS.c.sequence), "the_pool"),
         "select_waiting": sql(_first(whole.where(parked).order_by(*rank), _LIMIT), "the_pool", "limit"),
@@ -167,14 +177,17 @@ def _tasks(sql: _Compiler) -> dict[str, str]:
 
 
 def _outcomes(sql: _Compiler) -> dict[str, str]:
-    whole = select(*_columns(OUTCOMES, rows.OUTCOME))
+    whole = select(*_columns(OUTCOMES, columns.OUTCOME))
     box = ("pool", "box_tenant", "box_user", "box_session")
     after = OUTCOMES.c.cursor > bindparam("after")
     of_box = _first(whole.where(*_where(OUTCOMES, *box), after).order_by(OUTCOMES.c.cursor), _LIMIT)
+    in_several = OUTCOMES.c.task_id.in_([bindparam(name) for name in _SEVERAL])
+    ended = select(OUTCOMES.c.task_id).where(*_where(OUTCOMES, "pool"), in_several)
     count = select(func.count()).select_from(OUTCOMES).where(*_where(OUTCOMES, "pool"))
     return {
         "insert_outcome": sql.insert(OUTCOMES, leave_out=("cursor",), new=True),
         "select_outcome": sql(whole.where(*_where(OUTCOMES, "pool", "task_id")), "the_pool", "the_task_id"),
+        "select_ended": sql(ended, "the_pool", *_SEVERAL),
         "select_box": sql(of_box, *(f"the_{name}" for name in box), "after", "limit"),
         "delete_outcome": sql(delete(OUTCOMES).where(*_where(OUTCOMES, "pool", "cursor")), "the_pool", "the_cursor"),
         "count_outcomes": sql(count, "the_pool"),
@@ -183,14 +196,13 @@ def _outcomes(sql: _Compiler) -> dict[str, str]:
 
 def _requests(sql: _Compiler) -> dict[str, str]:
     of_pool = _where(REQUESTS, "pool")
-    oldest = select(*_columns(REQUESTS, rows.REQUEST)).where(*of_pool).order_by(REQUESTS.c.number)
-    later: Select[*tuple[Any, ...]] = select(literal_column("1")).where(
-        *of_pool, REQUESTS.c.number > bindparam("after")
-    )
+    after = REQUESTS.c.number > bindparam("after")
+    oldest = select(*_columns(REQUESTS, columns.REQUEST)).where(*of_pool, after).order_by(REQUESTS.c.number)
+    later: Select[*tuple[Any, ...]] = select(literal_column("1")).where(*of_pool, after)
     return {
         "insert_request": sql.insert(REQUESTS, leave_out=("number",)),
         "delete_request": sql(delete(REQUESTS).where(*_where(REQUESTS, "pool", "number")), "the_pool", "the_number"),
-        "select_requests": sql(_first(oldest, _LIMIT), "the_pool", "limit"),
+        "select_requests": sql(_first(oldest, _LIMIT), "the_pool", "after", "limit"),
         "select_request_after": sql(_first(later, literal_column("1")), "the_pool", "after"),
         "count_requests": sql(select(func.count()).select_from(REQUESTS).where(*of_pool), "the_pool"),
     }

@@ -30,7 +30,7 @@ METADATA = MetaData()
 # SQLite numbers rows by itself only where the type reads INTEGER.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
-# Fair-share tags and units may pass 64 bits. SQLite leaves a value in a BLOB column as it was given: an integer, or
+# Fair-share tags may pass 64 bits. SQLite leaves a value in a BLOB column as it was given: an integer, or
 # digits as text past 64 bits (see ``rows.wide``), and it sorts all integers before all text.
 _Wide = Numeric(asdecimal=False).with_variant(LargeBinary(), "sqlite")
 
@@ -64,7 +64,7 @@ TASKS = Table(
     _required("priority", Integer()),
     _required("tag", _Wide),
     _required("sequence", BigInteger()),
-    _required("units", _Wide),
+    _required("units", BigInteger()),
     _text("tenant"),
     _required("epoch", BigInteger()),
     _required("attempts", BigInteger()),
@@ -117,7 +117,7 @@ REQUESTS = Table(
     _text("task_id"),
     _required("at", Double()),
     _optional("priority", Integer()),
-    _optional("units", _Wide),
+    _optional("units", BigInteger()),
     _optional("tenant", Text()),
     _optional("start_by", Double()),
     _optional("run_timeout", Double()),

@@ -1,0 +1,81 @@
+"""The stores that must pass the contract. A new store adds one entry to ``STORES``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from parking_lot_drivers.ports import Mailbox, TaskQueue
+from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
+from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
+
+
+class Lot:
+    """Where one pool's tasks and outcomes are kept; here, in dictionaries.
+
+    ``queue`` and ``mailbox`` give objects that look at the same tasks and outcomes each time, not opened yet. Where
+    ``shared`` is false they give the same object each time, and there is nothing to reopen.
+    """
+
+    shared = False
+
+    def __init__(self, folder: Path) -> None:
+        """``folder``: an empty directory for this lot alone."""
+        self.folder = folder
+        self._queue = MemoryQueue()
+        self._mailbox = MemoryMailbox()
+
+    def queue(self) -> TaskQueue:
+        """The queue."""
+        return self._queue
+
+    def mailbox(self) -> Mailbox:
+        """The mailbox that the queue can adopt."""
+        return self._mailbox
+
+    def stranger(self) -> Mailbox:
+        """A mailbox that the queue cannot adopt."""
+        return SqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
+
+    @asynccontextmanager
+    async def opened(self, *, schedule: bool = True) -> AsyncIterator[TaskQueue]:
+        """The queue, opened."""
+        queue = self.queue()
+        await queue.open(schedule=schedule)
+        try:
+            yield queue
+        finally:
+            await queue.aclose()
+
+    @asynccontextmanager
+    async def opened_mailbox(self) -> AsyncIterator[Mailbox]:
+        """The mailbox, opened."""
+        mailbox = self.mailbox()
+        await mailbox.open()
+        try:
+            yield mailbox
+        finally:
+            await mailbox.aclose()
+
+
+class SqliteLot(Lot):
+    """One file with queue and mailbox."""
+
+    shared = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file = folder / "pool.sqlite"
+
+    def queue(self) -> SqliteQueue:
+        return SqliteQueue(self.file, "pool")
+
+    def mailbox(self) -> SqliteMailbox:
+        return SqliteMailbox(self.file, "pool")
+
+    def stranger(self) -> Mailbox:
+        return SqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
+
+
+STORES: Mapping[str, type[Lot]] = {"memory": Lot, "sqlite": SqliteLot}
