@@ -12,15 +12,16 @@ is one way to begin, and it is recovery.
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections import Counter, deque
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
 
 from parking_lot_core import (
+    Cancelled,
     CapacityChanged,
     Finished,
     Outcome,
@@ -31,19 +32,22 @@ from parking_lot_core import (
     Start,
     Tick,
 )
-from parking_lot_drivers._admission import Admission, Ask, Input, Plan, Word
+from parking_lot_drivers._admission import Admission
+from parking_lot_drivers._lobby import Lobby
 from parking_lot_drivers._payloads import Payloads
 from parking_lot_drivers._recovery import NEVER_BEGAN, Memory, news, read_lot, rebuild, settle
 from parking_lot_drivers._runs import Runs
+from parking_lot_drivers._ticket import Ticket
+from parking_lot_drivers._turn import Ask, Input, Plan, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, TaskTooLarge
-from parking_lot_drivers.ports import Batch, Loaded, Mailbox, SetAside, TaskExecutor, TaskQueue
+from parking_lot_drivers.ports import Batch, Loaded, Mailbox, Message, SetAside, TaskExecutor, TaskQueue
 
 _log = logging.getLogger("parking_lot")
 
 _REREAD_DELAY_S = 0.05
 _REREAD_DELAY_MAX_S = 2.0
-_REREADS_AT_STOP_MAX = 5
+_FAILURES_AT_STOP_MAX = 5
 
 
 class Loop:
@@ -58,16 +62,20 @@ class Loop:
         self._together = queue.adopt(mailbox)
         self._clock = clock
         self._inputs: list[Input] = []
-        self._payloads = Payloads()
+        self._asked: list[Ask] = []
+        self._payloads = Payloads(queue)
         self._wake: anyio.Event | None = None
         self._turned: anyio.Event | None = None
         self._leaving = False
+        # How often in a row the store has failed, and how often it may: not at all at the start, some at the end.
+        self._failures = 0
+        self._failures_max: float = 0
         #: Set when ``run`` has ended.
         self.ended = anyio.Event()
         #: Callers, and requests of other processes, that wait for room; first come, first served.
-        self.lobby: deque[Ask] = deque()
+        self.lobby = Lobby()
         self.runs = Runs(executor, self._run_ended)
-        self.admission = Admission(Scheduler(config))
+        self.admission = Admission(Scheduler(config), self.lobby)
         #: Numbers of the requests of other processes that are being dealt with.
         self.requests: set[int] = set()
         self.accepting = True
@@ -87,8 +95,8 @@ class Loop:
     def stop_starting(self) -> None:
         """From the next turn on nothing new is admitted or started; what runs may finish."""
         self.accepting = False
-        while self.lobby:
-            self.lobby.popleft().ticket.refuse(PoolClosed("the pool stopped before there was room for the task"))
+        for ask in self.lobby.close():
+            ask.ticket.refuse(_no_room_any_more())
         now = self._clock.now()
         for device in self.admission.scheduler.devices:
             self.put(Word(CapacityChanged(device.name, 0, now)))
@@ -96,12 +104,13 @@ class Loop:
     def leave(self) -> None:
         """End ``run`` as soon as nothing runs any more and every end is saved."""
         self._leaving = True
+        self._failures_max = _FAILURES_AT_STOP_MAX
         self._rouse()
 
     def forget(self, ask: Ask) -> None:
         """The caller gave up waiting: a submission that is not admitted yet is dropped."""
         if ask in self.lobby:
-            self.lobby.remove(ask)
+            self.lobby.leave(ask)
         elif ask in self._inputs:
             self._inputs.remove(ask)
 
@@ -113,6 +122,24 @@ class Loop:
             self._turned = self._turned or anyio.Event()
             await self._turned.wait()
 
+    async def find(self, task_id: str) -> Ticket | Message | None:
+        """The task's ticket, or its outcome, or nothing if the lot has never heard of it. Raises ``StoreError``."""
+        while True:
+            admission = self.admission
+            ticket = admission.find(task_id)
+            if ticket is not None:
+                return ticket
+            with admission.lookup():
+                message = await self._mailbox.get(task_id)
+                ticket = self.admission.find(task_id)
+            if ticket is not None or message is not None or admission is self.admission:
+                return ticket or message
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was asked for has come to its end, and is saved."""
+        return not self._inputs and self.admission.idle
+
     # -- the loop ------------------------------------------------------------------------------------------------
 
     async def open(self, group: TaskGroup) -> None:
@@ -120,7 +147,9 @@ class Loop:
         capacities = {device.name: device.capacity for device in self.admission.scheduler.devices}
         loaded = await read_lot(self._queue, self._mailbox, together=self._together)
         self._recover(Memory(capacities=capacities), loaded)
-        await self._turn(group)
+        with anyio.CancelScope(shield=True):  # what is saved has to be acted upon
+            await self._turn(group)
+        self._failures_max = math.inf
 
     async def run(self, group: TaskGroup) -> None:
         """Serve until ``leave``. Cancellation from outside does not stop it: the pool decides when to stop."""
@@ -164,13 +193,17 @@ class Loop:
         if not inputs:
             return
         plan = self.admission.decide(inputs, now)
+        self._asked = plan.asks
         try:
             await self._save(plan.batch)
         except StoreUnavailable as error:
             await self._start_over(plan, inputs, error)
         else:
-            plan.saved()
+            self.degraded = None
+            self._failures = 0
+            self.admission.saved(plan)
             await self._act(group, plan)
+            self._asked = []
 
     async def _save(self, batch: Batch) -> None:
         if not self._together and batch.delivered:
@@ -182,11 +215,10 @@ class Loop:
         """Nobody will be told anything by this loop any more."""
         self.accepting = False
         self.ended.set()
-        closed = PoolClosed("the pool stopped before the task ended; a durable queue still has it")
-        for live in self.admission.live.values():
-            live.ticket.refuse(closed)
-        for ask in [*self.lobby, *(each for each in self._inputs if isinstance(each, Ask))]:
+        for ask in (*self.lobby.close(), *self._asked, *(given for given in self._inputs if isinstance(given, Ask))):
             ask.ticket.refuse(PoolClosed("the pool stopped before the task was saved"))
+        for ticket in self.admission.tickets().values():
+            ticket.refuse(PoolClosed("the pool stopped before the task ended; a durable queue still has it"))
         self._announce()
 
     # -- act -----------------------------------------------------------------------------------------------------
@@ -196,17 +228,16 @@ class Loop:
         for ask in plan.admitted:
             ask.ticket.acknowledge()
         for ask, reason in plan.refused:
-            self._refuse(ask, reason)
-        for live, delivery in plan.ended:
+            ask.ticket.refuse(self._refusal(ask, reason))
+        for ticket, delivery in plan.ended:
             self._payloads.take(delivery.task_id)
             self.outcomes[delivery.status] += 1
-            live.ticket.deliver(delivery)
+            ticket.deliver(delivery)
         await self._start(group, plan.starts)
         for ask in plan.admitted:
             self._put_by(ask.metadata.id)
         for interrupt in plan.interrupts:
             self.runs.interrupt(interrupt.task_id, interrupt.epoch)
-        self._call_in()
 
     async def _start(self, group: TaskGroup, starts: Sequence[Start]) -> None:
         unread = []
@@ -224,18 +255,18 @@ class Loop:
 
     async def _start_stored(self, group: TaskGroup, starts: Sequence[Start]) -> None:
         """Start tasks whose payload has to be read from the queue first."""
-        missing = Outcome(OutcomeStatus.FAILED, "its payload is missing from the queue", retryable=False)
-        payloads: dict[str, bytes] = {}
-        try:
-            payloads = await self._queue.payloads([start.task.metadata.id for start in starts])
-        except StoreUnavailable as error:
-            missing = Outcome(OutcomeStatus.LOST, f"its payload could not be read: {error}")
+        payloads = await self._payloads.read([start.task.metadata.id for start in starts])
         for start in starts:
-            payload = payloads.get(start.task.metadata.id)
-            if payload is None:
-                self._run_ended(start.task.metadata.id, start.epoch, missing)
-            else:
+            task_id = start.task.metadata.id
+            payload = payloads.get(task_id)
+            if isinstance(payload, bytes):
                 self.runs.start(group, start, payload)
+            elif payload is None:
+                missing = Outcome(OutcomeStatus.FAILED, "its payload is missing from the queue", retryable=False)
+                self._run_ended(task_id, start.epoch, missing)
+            else:
+                unread = Outcome(OutcomeStatus.LOST, f"its payload could not be read: {payload}")
+                self._run_ended(task_id, start.epoch, unread)
 
     def _put_by(self, task_id: str) -> None:
         live = self.admission.live.get(task_id)
@@ -243,22 +274,15 @@ class Loop:
             self._payloads.keep(task_id, live.payload)
             live.payload = None
 
-    def _refuse(self, ask: Ask, reason: RejectReason) -> None:
+    def _refusal(self, ask: Ask, reason: RejectReason) -> Exception:
         scheduler = self.admission.scheduler
         if reason is RejectReason.TOO_LARGE:
-            ask.ticket.refuse(TaskTooLarge(ask.metadata.units, scheduler.largest_device))
-        elif reason is RejectReason.DUPLICATE:
-            ask.ticket.refuse(DuplicateTask(f"task {ask.metadata.id!r} is in the lot already"))
-        elif self.accepting and (ask.waits_for_room or ask.request is not None):
-            self.lobby.append(ask)
-        else:
-            ask.ticket.refuse(QueueFull(scheduler.places_taken, self._config.max_queue_depth))
-
-    def _call_in(self) -> None:
-        """Let in as many from the lobby as there is room for, ahead of whoever arrives now."""
-        room = self._config.max_queue_depth - self.admission.scheduler.places_taken
-        called = [self.lobby.popleft() for _ in range(min(room, len(self.lobby)))]
-        self._inputs[:0] = called
+            return TaskTooLarge(ask.metadata.units, scheduler.largest_device)
+        if reason is RejectReason.DUPLICATE:
+            return duplicate(ask.metadata.id)
+        if ask.waits_for_room:
+            return _no_room_any_more()
+        return QueueFull(scheduler.places_taken, self._config.max_queue_depth)
 
     def _run_ended(self, task_id: str, epoch: int, outcome: Outcome) -> None:
         self.put(Word(Finished(task_id, epoch, outcome, self._clock.now())))
@@ -268,48 +292,57 @@ class Loop:
     async def _start_over(self, plan: Plan, inputs: Sequence[Input], error: StoreUnavailable) -> None:
         """Saving failed: tell this turn's submitters, keep what only this process knows, and read the lot again."""
         _log.error("saving failed, reading the lot again: %s", error)
-        self.degraded = error
-        words: list[Word] = []
-        for given in inputs:
-            self.requests.discard(given.request or 0)  # it is still in the inbox, and will be read again
-            if isinstance(given, Ask):
-                given.ticket.refuse(error)
-            elif given.request is None and not isinstance(given.event, Tick | CapacityChanged):
-                words.append(given)
+        self._refuse_all(plan.asks, error)
+        words = [given for given in inputs if isinstance(given, Word)]
+        self.requests.difference_update(word.request for word in words if word.request is not None)
         memory = Memory(
             capacities={device.name: device.capacity for device in self.admission.scheduler.devices},
-            live={**self.admission.live, **{live.task.id: live for live, _ in plan.ended}},
-            words=words,
+            tickets=self.admission.tickets(),
+            # Requests are still in the inbox and will be read again; capacities and the time come of themselves.
+            words=[word for word in words if word.request is None and isinstance(word.event, Finished | Cancelled)],
             unexplained=NEVER_BEGAN,
         )
-        self._recover(memory, await self._read_again())
-        gone = [live for task_id, live in memory.live.items() if task_id not in self.admission.live]
+        self._recover(memory, await self._read_again(error))
+        gone = [ticket for task_id, ticket in memory.tickets.items() if task_id not in self.admission.live]
+        for ticket in gone:
+            self._payloads.take(ticket.task_id)
         await settle(gone, self._mailbox, error)
-        self.degraded = None
 
     def _recover(self, memory: Memory, loaded: Loaded) -> None:
         self.set_aside = (*self.set_aside, *loaded.set_aside)
-        self.admission = rebuild(self._config, loaded, memory.live)
-        self._inputs[:0] = news(memory, loaded, self.runs, self._clock.now())
+        self.admission = rebuild(self._config, loaded, self.lobby, memory.tickets)
+        self._inputs[:0] = news(memory, loaded, self.runs, self._inputs, self._clock.now())
 
-    async def _read_again(self) -> Loaded:
-        """Try until the store answers; meanwhile nobody who submits is kept waiting."""
-        delay = _REREAD_DELAY_S
-        for tries in itertools.count(1):
-            await anyio.sleep(delay)
+    async def _read_again(self, error: StoreUnavailable) -> Loaded:
+        """Try until the store answers; meanwhile nobody who submits is kept waiting for long."""
+        while True:
+            await self._pause(error)
             try:
                 return await read_lot(self._queue, self._mailbox, together=self._together)
-            except StoreUnavailable as error:
-                self.degraded = error
-                if self._leaving and tries >= _REREADS_AT_STOP_MAX:
-                    raise
-                delay = min(2 * delay, _REREAD_DELAY_MAX_S)
-                self._refuse_all(error)
-        raise AssertionError("unreachable")
+            except StoreUnavailable as failure:
+                error = failure
+                self._refuse_all([given for given in self._inputs if isinstance(given, Ask)], error)
+                self._inputs = [given for given in self._inputs if not isinstance(given, Ask)]
 
-    def _refuse_all(self, error: StoreUnavailable) -> None:
-        for given in self._inputs:
-            if isinstance(given, Ask):
-                self.requests.discard(given.request or 0)
-                given.ticket.refuse(error)
-        self._inputs = [given for given in self._inputs if not isinstance(given, Ask)]
+    async def _pause(self, error: StoreUnavailable) -> None:
+        """Wait before the store is tried again. Raises ``error`` if it has failed too often."""
+        self.degraded = error
+        self._failures += 1
+        if self._failures > self._failures_max:
+            raise error
+        await anyio.sleep(min(_REREAD_DELAY_S * 2.0 ** min(self._failures - 1, 16), _REREAD_DELAY_MAX_S))
+
+    def _refuse_all(self, asks: Sequence[Ask], error: StoreUnavailable) -> None:
+        for ask in asks:
+            ask.ticket.refuse(error)
+            if ask.request is not None:
+                self.requests.discard(ask.request)
+
+
+def duplicate(task_id: str) -> DuplicateTask:
+    """The error for an id that is taken."""
+    return DuplicateTask(f"task {task_id!r} is in the lot, or its outcome in the mailbox, already; choose another id")
+
+
+def _no_room_any_more() -> PoolClosed:
+    return PoolClosed("the pool stopped before there was room for the task")

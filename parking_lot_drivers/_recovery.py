@@ -6,12 +6,13 @@ A pool starts this way, after a clean stop as after a crash, and goes this way a
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import attrs
 
 from parking_lot_core import (
     CapacityChanged,
+    Checkpoint,
     Finished,
     MailboxKey,
     Outcome,
@@ -22,9 +23,11 @@ from parking_lot_core import (
     TaskState,
     Tick,
 )
-from parking_lot_drivers._admission import Admission, Live, Word
-from parking_lot_drivers._runs import Runs
+from parking_lot_drivers._admission import Admission
+from parking_lot_drivers._lobby import Lobby
+from parking_lot_drivers._runs import RETURNED, Runs
 from parking_lot_drivers._ticket import Ticket
+from parking_lot_drivers._turn import Input, Live, Word
 from parking_lot_drivers.errors import StoreError
 from parking_lot_drivers.ports import Batch, Loaded, Mailbox, TaskQueue
 
@@ -33,7 +36,7 @@ _log = logging.getLogger("parking_lot")
 #: How runs end that the store knows and no process does: their host died ...
 HOST_DIED = Outcome(OutcomeStatus.LOST, "its host stopped while the task was running")
 #: ... or this process saved their start and never acted on it.
-NEVER_BEGAN = Outcome(OutcomeStatus.RETURNED)
+NEVER_BEGAN = RETURNED
 
 
 @attrs.frozen(kw_only=True)
@@ -42,13 +45,13 @@ class Memory:
 
     Attributes:
         capacities: units by device, as last measured.
-        live: tasks by id, with the tickets that somebody may be waiting on.
+        tickets: by task id, those that somebody may be waiting on.
         words: ends of runs and cancellations that are not saved yet.
-        unexplained: how runs ended that neither run here nor have their end in ``words``.
+        unexplained: how runs ended that neither run here nor have their end among the words.
     """
 
     capacities: Mapping[str, int]
-    live: Mapping[str, Live] = attrs.field(factory=dict)
+    tickets: Mapping[str, Ticket] = attrs.field(factory=dict)
     words: Sequence[Word] = ()
     unexplained: Outcome = HOST_DIED
 
@@ -58,33 +61,36 @@ async def read_lot(queue: TaskQueue, mailbox: Mailbox, *, together: bool) -> Loa
     loaded = await queue.load()
     for row in loaded.set_aside:
         _log.error("a stored task could not be read and was set aside: %s: %s", row.task_id, row.reason)
-    if together or loaded.checkpoint is None:
+    if together or not loaded.tasks:
         return loaded
-    ran = [task.id for task, _ in loaded.tasks if task.epoch or task.metadata.start_by is not None]
-    delivered = {task_id for task_id in ran if await mailbox.get(task_id) is not None}
-    if not delivered:
+    ended = await mailbox.ended([task.id for task, _ in loaded.tasks])
+    if not ended:
         return loaded
-    await queue.save(Batch(removed=sorted(delivered), checkpoint=loaded.checkpoint))
-    return attrs.evolve(loaded, tasks=[pair for pair in loaded.tasks if pair[0].id not in delivered])
+    await queue.save(Batch(removed=sorted(ended), checkpoint=loaded.checkpoint or Checkpoint()))
+    return attrs.evolve(loaded, tasks=[pair for pair in loaded.tasks if pair[0].id not in ended])
 
 
-def rebuild(config: PoolConfig, loaded: Loaded, live: Mapping[str, Live]) -> Admission:
+def rebuild(config: PoolConfig, loaded: Loaded, lobby: Lobby, tickets: Mapping[str, Ticket]) -> Admission:
     """A scheduler that stands where the saved one stood. Tickets that somebody waits on are kept."""
     tasks = [task for task, _ in loaded.tasks]
-    if loaded.checkpoint is None:
-        admission = Admission(Scheduler(config))
-    else:
-        admission = Admission(Scheduler.restore(config, tasks, loaded.checkpoint))
+    admission = Admission(Scheduler.restore(config, tasks, loaded.checkpoint or Checkpoint()), lobby)
     for task, mailbox in loaded.tasks:
-        admission.live[task.id] = _live(task, mailbox, live.get(task.id))
+        admission.live[task.id] = _live(task, mailbox, tickets.get(task.id))
     return admission
 
 
-def news(memory: Memory, loaded: Loaded, runs: Runs, now: float) -> list[Word]:
-    """What the rebuilt scheduler has to hear first: capacities, then the ends of runs, then the time."""
+def news(memory: Memory, loaded: Loaded, runs: Runs, arrived: Iterable[Input], now: float) -> list[Word]:
+    """What the rebuilt scheduler has to hear first: capacities, then the ends of runs, then the time.
+
+    ``arrived`` is what the loop has received since and will hear next.
+    """
     words = [Word(CapacityChanged(device, units, now)) for device, units in memory.capacities.items()]
     words += memory.words
-    reported = {(word.event.task_id, word.event.epoch) for word in memory.words if isinstance(word.event, Finished)}
+    reported = {
+        (given.event.task_id, given.event.epoch)
+        for given in (*memory.words, *arrived)
+        if isinstance(given, Word) and isinstance(given.event, Finished)
+    }
     for task, _ in loaded.tasks:
         if task.state is TaskState.PARKED or (task.id, task.epoch) in reported:
             continue
@@ -96,21 +102,21 @@ def news(memory: Memory, loaded: Loaded, runs: Runs, now: float) -> list[Word]:
     return words
 
 
-async def settle(gone: Collection[Live], mailbox: Mailbox, error: StoreError) -> None:
+async def settle(gone: Collection[Ticket], mailbox: Mailbox, error: StoreError) -> None:
     """Answer whoever waits for tasks that the queue does not have: they ended, or were never saved."""
-    for live in gone:
+    for ticket in gone:
         try:
-            message = await mailbox.get(live.task.id)
+            message = await mailbox.get(ticket.task_id)
         except StoreError as failure:
-            live.ticket.refuse(failure)
+            ticket.refuse(failure)
             continue
         if message is None:
-            live.ticket.refuse(error)
+            ticket.refuse(error)
         else:
-            live.ticket.deliver(message.delivery)
+            ticket.deliver(message.delivery)
 
 
-def _live(task: ScheduledTask, mailbox: MailboxKey, before: Live | None) -> Live:
-    ticket = Ticket(task.id) if before is None or before.ticket.ended else before.ticket
+def _live(task: ScheduledTask, mailbox: MailboxKey, before: Ticket | None) -> Live:
+    ticket = Ticket(task.id) if before is None or before.ended else before
     ticket.acknowledge()
     return Live(task, mailbox, ticket, stored=True)

@@ -22,14 +22,14 @@ from parking_lot_core import (
     Priority,
     TaskState,
 )
-from parking_lot_drivers._admission import Ask, Word
-from parking_lot_drivers._loop import Loop
+from parking_lot_drivers._loop import Loop, duplicate
 from parking_lot_drivers._requests import Requests
 from parking_lot_drivers._submission import metadata_of, task_id_of
 from parking_lot_drivers._ticket import Ticket
+from parking_lot_drivers._turn import Ask, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.codec import encode
-from parking_lot_drivers.errors import DuplicateTask, InvalidTask, PoolClosed, UnknownTask
+from parking_lot_drivers.errors import DuplicateTask, InvalidTask, PoolClosed
 from parking_lot_drivers.handle import Results, TaskHandle
 from parking_lot_drivers.ports import Mailbox, SetAside, TaskExecutor, TaskQueue
 
@@ -98,7 +98,7 @@ class ResourcePool:
         self._grace = grace
         self._clock = Clock()
         self._loop = Loop(config, executor, self._queue, self._store, self._clock)
-        self._requests = Requests(self._loop, self._queue, self._store, self._clock)
+        self._requests = Requests(self._loop, self._queue, self._clock)
         self._group: TaskGroup | None = None
         self._stack = AsyncExitStack()
         self._being_submitted: dict[str, anyio.Event] = {}
@@ -220,39 +220,32 @@ class ResourcePool:
             await self._being_submitted[task_id].wait()
         self._being_submitted[task_id] = anyio.Event()
         try:
-            known = await self._find(task_id)
-            if known is None:
+            found = await self._loop.find(task_id)
+            if found is None:
                 self._check_open()
-                return await self._send(ask)
-            if again_is_fine:
-                return known
-            raise DuplicateTask(f"task {task_id!r} is in the lot, or its outcome in the mailbox, already")
+                try:
+                    return await self._send(ask)
+                except DuplicateTask:  # another process was faster
+                    found = await self._loop.find(task_id)
+            if not again_is_fine:
+                raise duplicate(task_id)
+            ticket = found if isinstance(found, Ticket) else None
+            if ticket is not None:
+                await ticket.answered()
+            return TaskHandle(self, task_id, ticket)
         finally:
             self._being_submitted.pop(task_id).set()
-
-    async def _find(self, task_id: str) -> TaskHandle | None:
-        live = self._loop.admission.live.get(task_id)
-        if live is not None:
-            return TaskHandle(self, task_id, live.ticket)
-        message = await self._store.get(task_id)
-        return None if message is None else TaskHandle(self, task_id, None)
 
     # -- asking --------------------------------------------------------------------------------------------------
 
     def handle(self, task_id: str) -> TaskHandle:
         """A handle for a task submitted earlier, by anyone."""
-        live = self._loop.admission.live.get(task_id)
-        return TaskHandle(self, task_id, None if live is None else live.ticket)
+        return TaskHandle(self, task_id, self._loop.admission.find(task_id))
 
     async def status(self, task_id: str) -> TaskState | OutcomeStatus:
         """Where a task stands, or how it ended. Raises ``UnknownTask``."""
         task = self._loop.admission.scheduler.get(task_id)
-        if task is not None:
-            return task.state
-        result = await self.mailbox.get(task_id)
-        if result is None:
-            raise UnknownTask(f"neither queue nor mailbox knows task {task_id!r}")
-        return result.status
+        return (await self.handle(task_id).outcome()).status if task is None else task.state
 
     async def cancel(self, task_id: str) -> None:
         """Ask for a task to be stopped. Does nothing if it has ended. Raises ``UnknownTask``."""
@@ -291,7 +284,7 @@ class ResourcePool:
 
     async def join(self) -> None:
         """Wait until no task is parked or running."""
-        await self._loop.until(lambda: not self._loop.admission.live and not self._loop.lobby)
+        await self._loop.until(lambda: self._loop.idle)
 
     def _check_open(self) -> None:
         if not self._open or not self._loop.accepting:

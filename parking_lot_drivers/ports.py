@@ -142,6 +142,10 @@ class Mailbox(abc.ABC):
         """The outcome of one task, if it has one."""
 
     @abc.abstractmethod
+    async def ended(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks that have an outcome."""
+
+    @abc.abstractmethod
     async def fetch(self, key: MailboxKey, *, after: int = 0, limit: int = 100) -> list[Message]:
         """Messages of one box with ``cursor > after``, oldest first, at most ``limit`` (≥ 1)."""
 
@@ -191,8 +195,8 @@ class TaskQueue(abc.ABC):
         """From a process that does not schedule: keep the request durably, and return the number it was given."""
 
     @abc.abstractmethod
-    async def requests(self, *, limit: int = 1000) -> list[Request]:
-        """Requests not yet answered, oldest first."""
+    async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:
+        """Requests not yet answered with ``number > after``, oldest first, at most ``limit`` (≥ 1)."""
 
     @abc.abstractmethod
     async def wait_for_requests(self) -> None:
@@ -208,7 +212,7 @@ class TaskQueue(abc.ABC):
 
 
 class Interruption:
-    """A flag that a task in any thread may look at or wait for: a ``threading.Event`` that is cheap until it is used."""
+    """A flag that any thread may look at or wait for: a ``threading.Event`` that is cheap until it is used."""
 
     __slots__ = ("_event", "_set")
 
