@@ -56,8 +56,8 @@ class BatchError(ParkingLotError):
     """A job list or a results file that a batch cannot use. Says which file, what is wrong and what to do."""
 
 
-class MissingExtra(ParkingLotError):
-    """An optional dependency is not installed."""
+class MissingExtra(ParkingLotError, ImportError):
+    """An optional dependency is not installed. Also an ``ImportError``."""
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
