@@ -1,12 +1,19 @@
-"""What a caller says about a task, checked, as the scheduler's metadata. The pool and its clients read it alike."""
+"""What a caller says about a task, checked, as the scheduler's metadata. The pool and its clients read it alike.
+
+Whatever would be refused further on, by the scheduler or by a store, is refused here: one bad value must not fail the
+batch that it would be saved in with others.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 
-from parking_lot_core import Priority, ResourceCost, TaskMetadata
+from parking_lot_core import MailboxKey, Priority, ResourceCost, TaskMetadata
 from parking_lot_drivers.errors import InvalidTask
+
+_ATTEMPTS_MAX = 2**53
 
 
 def task_id_of(pool: str, task_id: str | None, key: str | None) -> str:
@@ -14,8 +21,26 @@ def task_id_of(pool: str, task_id: str | None, key: str | None) -> str:
     if key is not None:
         if task_id is not None:
             raise InvalidTask("task_id, idempotency_key: expected at most one of them, got both")
+        if not isinstance(key, str) or not key:
+            raise InvalidTask(f"idempotency_key: expected a non-empty string, got {key!r}")
         return "key-" + hashlib.sha256(f"{pool}\0{key}".encode(errors="surrogatepass")).hexdigest()[:32]
-    return os.urandom(16).hex() if task_id is None else task_id
+    if task_id is None:
+        return os.urandom(16).hex()
+    if task_id == "":
+        raise InvalidTask("task_id: expected a non-empty string, got ''")
+    return _text("task_id", task_id)
+
+
+def mailbox_of(mailbox: MailboxKey | None, tenant: str) -> MailboxKey:
+    """Where the outcome goes: by default the tenant's own box. Raises ``InvalidTask``."""
+    if mailbox is None:
+        return MailboxKey(tenant)
+    if not isinstance(mailbox, MailboxKey):
+        raise InvalidTask(f"mailbox: expected a MailboxKey, got {mailbox!r}")
+    _text("mailbox.tenant", mailbox.tenant)
+    _text("mailbox.user", mailbox.user)
+    _text("mailbox.session", mailbox.session)
+    return mailbox
 
 
 def metadata_of(
@@ -31,22 +56,26 @@ def metadata_of(
     max_attempts: int | None = None,
 ) -> TaskMetadata:
     """The metadata of a task submitted ``now`` (seconds since the Unix epoch). Raises ``InvalidTask``."""
+    if timeout is not None:
+        _seconds("timeout", timeout)
+    if run_timeout is not None:
+        _seconds("run_timeout", run_timeout)
+    if delay is not None:
+        _seconds("delay", delay, zero=True)
+    if max_attempts is not None and (type(max_attempts) is not int or not 1 <= max_attempts <= _ATTEMPTS_MAX):
+        raise InvalidTask(f"max_attempts: expected an integer ≥ 1 (and at most 2^53), got {max_attempts!r}")
     try:
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout: expected seconds > 0, got {timeout!r}")
-        if max_attempts is not None and max_attempts < 1:
-            raise ValueError(f"max_attempts: expected an integer ≥ 1, got {max_attempts!r}")
         return TaskMetadata(
             task_id,
             ResourceCost(units),
             _priority(priority),
-            tenant,
+            _text("tenant", tenant),
             None if timeout is None else now + timeout,
             run_timeout,
             None if delay is None else now + delay,
             max_attempts or 0,
         )
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise InvalidTask(str(error)) from None
 
 
@@ -55,4 +84,24 @@ def _priority(given: Priority | str) -> Priority:
         return Priority[given.upper()] if isinstance(given, str) else Priority(given)
     except (KeyError, ValueError):
         names = ", ".join(level.name.lower() for level in reversed(Priority))
-        raise ValueError(f"priority: expected one of {names}, got {given!r}") from None
+        raise InvalidTask(f"priority: expected one of {names}, got {given!r}") from None
+
+
+def _seconds(name: str, given: object, *, zero: bool = False) -> None:
+    number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    if not number or not (0 < given <= sys.float_info.max or (zero and given == 0)):  # type: ignore[operator]
+        raise InvalidTask(f"{name}: expected a number of seconds {'≥' if zero else '>'} 0, got {given!r}")
+
+
+def _text(name: str, given: str) -> str:
+    """``given``, if every store can keep it."""
+    if not isinstance(given, str):
+        raise InvalidTask(f"{name}: expected a string, got {given!r}")
+    if not given.isascii():
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            raise InvalidTask(f"{name}: expected text without half surrogate pairs, got {given!r}") from None
+    if "\0" in given:
+        raise InvalidTask(f"{name}: expected text without zero characters, got {given!r}")
+    return given

@@ -9,7 +9,6 @@ from typing import Any
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup
 
 from parking_lot_core import (
     Cancelled,
@@ -24,7 +23,7 @@ from parking_lot_core import (
 )
 from parking_lot_drivers._loop import Loop, duplicate
 from parking_lot_drivers._requests import Requests
-from parking_lot_drivers._submission import metadata_of, task_id_of
+from parking_lot_drivers._submission import mailbox_of, metadata_of, task_id_of
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask, Word
 from parking_lot_drivers.clock import Clock
@@ -99,9 +98,9 @@ class ResourcePool:
         self._clock = Clock()
         self._loop = Loop(config, executor, self._queue, self._store, self._clock)
         self._requests = Requests(self._loop, self._queue, self._clock)
-        self._group: TaskGroup | None = None
         self._stack = AsyncExitStack()
         self._being_submitted: dict[str, anyio.Event] = {}
+        self._entered = False
         self._open = False
         #: The outcomes of this pool's tasks.
         self.mailbox = Results(self._store)
@@ -109,19 +108,30 @@ class ResourcePool:
     # -- starting and stopping -----------------------------------------------------------------------------------
 
     async def __aenter__(self) -> ResourcePool:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._shielded, self._store.aclose)
-            stack.push_async_callback(self._shielded, self._queue.aclose)
-            await self._store.open()
-            await self._queue.open()
-            await stack.enter_async_context(self._executor)
-            self._group = await stack.enter_async_context(anyio.create_task_group())
-            await self._loop.open(self._group)
-            self._group.start_soon(self._loop.run, self._group)
-            self._group.start_soon(self._requests.watch)
-            self._stack = stack.pop_all()
+        if self._entered:
+            raise PoolClosed(f"pool {self.name!r} was entered before: a pool runs once, make a new one")
+        self._entered = True
+        try:
+            await self._enter()
+        except BaseExceptionGroup as group:
+            error = _only(group)
+            raise error from error.__cause__
         self._open = True
         return self
+
+    async def _enter(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._shielded, self._store.aclose)
+            await self._store.open()
+            await self._queue.open()
+            # Not before: a queue that another pool of this process has open is not ours to close.
+            stack.push_async_callback(self._shielded, self._queue.aclose)
+            await stack.enter_async_context(self._executor)
+            group = await stack.enter_async_context(anyio.create_task_group())
+            await self._loop.open(group)
+            group.start_soon(self._loop.run, group)
+            group.start_soon(self._requests.watch)
+            self._stack = stack.pop_all()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -129,11 +139,13 @@ class ResourcePool:
         self._open = False
         with anyio.CancelScope(shield=True):
             await self._stop()
-        if error is None or isinstance(error, anyio.get_cancelled_exc_class()):
+        try:
             return await self._stack.__aexit__(kind, error, trace)
-        # The caller's own exception: shown to the task group, it would come back wrapped in a group.
-        await self._stack.__aexit__(None, None, None)
-        return None
+        except BaseExceptionGroup as group:  # a single error comes out as it went in: the task group is our business
+            only = _only(group)
+            if only is error:
+                return None
+            raise only from only.__cause__
 
     async def _stop(self) -> None:
         self._loop.stop_starting()
@@ -199,7 +211,7 @@ class ResourcePool:
             delay=delay,
             max_attempts=max_attempts,
         )
-        ask = Ask(metadata, encoded, mailbox or MailboxKey(tenant), Ticket(metadata.id), waits_for_room=wait)
+        ask = Ask(metadata, encoded, mailbox_of(mailbox, tenant), Ticket(metadata.id), waits_for_room=wait)
         if idempotency_key is None and task_id is None:
             return await self._send(ask)
         return await self._send_once(ask, again_is_fine=idempotency_key is not None)
@@ -289,3 +301,8 @@ class ResourcePool:
     def _check_open(self) -> None:
         if not self._open or not self._loop.accepting:
             raise PoolClosed(f"pool {self.name!r} is not running: use it inside 'async with'")
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception in a group, or the group if it holds several."""
+    return group.exceptions[0] if len(group.exceptions) == 1 else group
