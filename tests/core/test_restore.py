@@ -1,0 +1,47 @@
+"""Examples of starting again from what was saved."""
+
+from __future__ import annotations
+
+from parking_lot_core import CapacityChanged, OutcomeStatus, PoolConfig, Scheduler
+from tests.core.play import Deliver, Enqueue, Play, Start, finish, submit
+
+LOST = OutcomeStatus.LOST
+
+
+def test_restore_gives_the_tasks_that_ran_to_whoever_reports_them_lost() -> None:
+    first = Scheduler(PoolConfig(max_units=1, retry_backoff=0))
+    first.step(submit("a", at=0))
+    first.step(submit("b", at=1))
+    again = Scheduler.restore(first.config, list(first.tasks()), first.checkpoint())
+    assert again.devices[0].used == 1
+    assert (
+        Play(again)
+        >> finish("a", 1, LOST, at=2)
+        << Enqueue("a", attempts=1)
+        << Start("a", epoch=2, attempts=2)
+        >> submit("c", at=3)
+        << Enqueue("c", sequence=3)
+    )
+
+
+def test_a_saved_capacity_counts_only_while_the_configured_one_is_the_same() -> None:
+    first = Scheduler(PoolConfig(devices={"a": 8, "b": 4}))
+    first.step(CapacityChanged("a", 5, at=0))
+    first.step(CapacityChanged("b", 3, at=0))
+    first.step(CapacityChanged("new", 2, at=0))
+    again = Scheduler.restore(PoolConfig(devices={"a": 8, "b": 6}), [], first.checkpoint())
+    assert {device.name: device.capacity for device in again.devices} == {"a": 5, "b": 6, "new": 2}
+
+
+def test_a_task_keeps_its_units_on_a_device_that_is_gone() -> None:
+    first = Scheduler(PoolConfig(devices={"old": 8}))
+    first.step(submit("a", 8, at=0))
+    again = Scheduler.restore(PoolConfig(devices={"new": 4}), list(first.tasks()), first.checkpoint())
+    assert [(device.name, device.capacity, device.used) for device in again.devices] == [("new", 4, 0), ("old", 0, 8)]
+    assert Play(again) >> finish("a", 1, at=1) << Deliver("a")
+
+
+def test_a_device_that_is_gone_and_idle_is_forgotten() -> None:
+    first = Scheduler(PoolConfig(devices={"old": 8}))
+    again = Scheduler.restore(PoolConfig(devices={"new": 4}), [], first.checkpoint())
+    assert [device.name for device in again.devices] == ["new"]
