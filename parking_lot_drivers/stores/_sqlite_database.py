@@ -46,6 +46,7 @@ _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _HARMLESS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG)
 
 _RETRY_S = 0.01
+_PAGE_BYTES_MIN = 512
 
 
 class SqliteDatabase:
@@ -104,7 +105,7 @@ class SqliteDatabase:
 
     def _open(self) -> None:
         self._told(lambda: self.file.parent.mkdir(parents=True, exist_ok=True))
-        self._told(lambda: self._transaction("BEGIN IMMEDIATE", lambda _: None))
+        self._told(lambda: self._transaction("BEGIN IMMEDIATE", _write_nothing))
 
     def _bare(self, statement: str) -> int:
         return int(fetch_one(self._connected().connection.cursor(), statement)[0])
@@ -143,6 +144,7 @@ class SqliteDatabase:
 
     def _connected(self) -> Connection:
         if self._connection is None:
+            self._refuse_scrap()
             driver = sqlite3.connect(
                 self.file, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
             )
@@ -153,6 +155,11 @@ class SqliteDatabase:
                 raise
             self._connection = create_engine("sqlite://", creator=lambda: driver, poolclass=NullPool).connect()
         return self._connection
+
+    def _refuse_scrap(self) -> None:
+        # SQLite takes a file that is shorter than its smallest page for an empty one, and would write over it.
+        if self.file.is_file() and 0 < self.file.stat().st_size < _PAGE_BYTES_MIN:
+            raise NotALot(f"{self.file} is not an SQLite database, or is damaged; name another file")
 
     def _prepare(self, driver: sqlite3.Connection) -> None:
         if self._lenient:
@@ -222,6 +229,11 @@ class SqliteDatabase:
         if self.file.is_dir():
             return StoreUnavailable(f"{self.file} is a directory; name a file")
         return StoreUnavailable(f"{self.file}: {_WORDS.get(code, 'SQLite failed')} ({error})")
+
+
+def _write_nothing(connection: Connection) -> None:
+    """Fails where writing would: on a file that is read-only, BEGIN IMMEDIATE alone does not."""
+    connection.connection.cursor().execute("DELETE FROM leases WHERE 0")
 
 
 def _code(error: sqlite3.Error) -> int:
