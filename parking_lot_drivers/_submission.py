@@ -13,7 +13,7 @@ import sys
 from parking_lot_core import MailboxKey, Priority, ResourceCost, TaskMetadata
 from parking_lot_drivers.errors import InvalidTask
 
-_ATTEMPTS_MAX = 2**53
+_WHOLE_MAX = 2**53
 
 
 def task_id_of(pool: str, task_id: str | None, key: str | None) -> str:
@@ -62,7 +62,7 @@ def metadata_of(
         _seconds("run_timeout", run_timeout)
     if delay is not None:
         _seconds("delay", delay, zero=True)
-    if max_attempts is not None and (type(max_attempts) is not int or not 1 <= max_attempts <= _ATTEMPTS_MAX):
+    if max_attempts is not None and (type(max_attempts) is not int or not 1 <= max_attempts <= _WHOLE_MAX):
         raise InvalidTask(f"max_attempts: expected an integer ≥ 1 (and at most 2^53), got {max_attempts!r}")
     try:
         return TaskMetadata(
@@ -77,6 +77,14 @@ def metadata_of(
         )
     except ValueError as error:
         raise InvalidTask(str(error)) from None
+
+
+def check_capacity(device: str, units: int) -> None:
+    """Whether a device can have so many units. Raises ``InvalidTask``."""
+    if _text("device", device) == "":
+        raise InvalidTask("device: expected a non-empty string, got ''")
+    if type(units) is not int or not 0 <= units <= _WHOLE_MAX:
+        raise InvalidTask(f"units: expected an integer ≥ 0 (and at most 2^53), got {units!r}")
 
 
 def _priority(given: Priority | str) -> Priority:

@@ -16,16 +16,21 @@ from parking_lot_drivers.pool import PoolStats, ResourcePool
 
 
 class BlockingHandle:
-    """A submitted task, for callers that block."""
+    """A submitted task, for callers that block. Every method raises ``PoolClosed`` once the pool has stopped."""
 
-    def __init__(self, portal: BlockingPortal, handle: TaskHandle) -> None:
-        self._portal = portal
+    def __init__(self, pool: BlockingPool, handle: TaskHandle) -> None:
+        self._pool = pool
         self._handle = handle
         self.task_id = handle.task_id
 
     def outcome(self, timeout: float | None = None) -> TaskResult:
         """Wait for the end of the task; ``TimeoutError`` after ``timeout`` seconds (the task goes on)."""
-        return self._portal.start_task_soon(self._handle.outcome).result(timeout)
+        portal, _ = self._pool.running()
+        future = portal.start_task_soon(self._handle.outcome)
+        try:
+            return future.result(timeout)
+        finally:
+            future.cancel()  # nobody waits for it any more
 
     def result(self, timeout: float | None = None) -> object:
         """Wait for the task's value. Raises the ``TaskError`` that fits if it ends in any other way."""
@@ -33,15 +38,15 @@ class BlockingHandle:
 
     def cancel(self) -> None:
         """Ask for the task to be stopped."""
-        self._portal.call(self._handle.cancel)
+        self._pool.running()[0].call(self._handle.cancel)
 
     def status(self) -> TaskState | OutcomeStatus:
         """Parked, running or stopping; or how it ended."""
-        return self._portal.call(self._handle.status)
+        return self._pool.running()[0].call(self._handle.status)
 
     def explain(self) -> Explanation | None:
         """Why the task stands where it stands; ``None`` once it has ended."""
-        return self._portal.call(self._handle.explain)
+        return self._pool.running()[0].call(self._handle.explain)
 
 
 class BlockingPool:
@@ -76,16 +81,16 @@ class BlockingPool:
 
     def submit(self, payload: object, **options: Any) -> BlockingHandle:
         """Like ``ResourcePool.submit``, with the same options and errors."""
-        portal, pool = self._running()
+        portal, pool = self.running()
 
         async def submit() -> TaskHandle:
             return await pool.submit(payload, **options)
 
-        return BlockingHandle(portal, portal.call(submit))
+        return BlockingHandle(self, portal.call(submit))
 
     def fetch(self, key: MailboxKey | None = None, *, after: int = 0, limit: int = 100) -> list[TaskResult]:
         """Like ``ResourcePool.mailbox.fetch``."""
-        portal, pool = self._running()
+        portal, pool = self.running()
 
         async def fetch() -> list[TaskResult]:
             return await pool.mailbox.fetch(key, after=after, limit=limit)
@@ -94,15 +99,16 @@ class BlockingPool:
 
     def stats(self) -> PoolStats:
         """The pool at this moment."""
-        portal, pool = self._running()
+        portal, pool = self.running()
         return portal.call(pool.stats)
 
     def join(self) -> None:
         """Wait until no task is parked or running."""
-        portal, pool = self._running()
+        portal, pool = self.running()
         portal.call(pool.join)
 
-    def _running(self) -> tuple[BlockingPortal, ResourcePool]:
+    def running(self) -> tuple[BlockingPortal, ResourcePool]:
+        """The event loop's portal and the pool. Raises ``PoolClosed``."""
         if self._portal is None or self._pool is None:
             raise PoolClosed("the pool is not running: use it inside 'with'")
         return self._portal, self._pool

@@ -23,12 +23,12 @@ from parking_lot_core import (
 )
 from parking_lot_drivers._loop import Loop, duplicate
 from parking_lot_drivers._requests import Requests
-from parking_lot_drivers._submission import mailbox_of, metadata_of, task_id_of
+from parking_lot_drivers._submission import check_capacity, mailbox_of, metadata_of, task_id_of
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.codec import encode
-from parking_lot_drivers.errors import DuplicateTask, InvalidTask, PoolClosed
+from parking_lot_drivers.errors import DuplicateTask, PoolClosed
 from parking_lot_drivers.handle import Results, TaskHandle
 from parking_lot_drivers.ports import Mailbox, SetAside, TaskExecutor, TaskQueue
 
@@ -270,10 +270,9 @@ class ResourcePool:
     def set_capacity(self, device: str, units: int) -> None:
         """Tell the pool that a device has more or fewer units now (≥ 0). Running tasks go on; a new name adds a device.
 
-        Raises ``InvalidTask`` for anything but a whole number ≥ 0.
+        Raises ``InvalidTask`` for anything but a non-empty name and a whole number ≥ 0, and ``PoolClosed``.
         """
-        if type(units) is not int or units < 0:
-            raise InvalidTask(f"units: expected an integer ≥ 0, got {units!r}")
+        check_capacity(device, units)
         self._check_open()
         self._loop.put(Word(CapacityChanged(device, units, self._clock.now())))
 
