@@ -52,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if code in (ExitCode.OK, ExitCode.TASKS_FAILED, ExitCode.INTERRUPTED):
         show(summarise(read_results(results), [job.id for job in found.jobs]), console)
-        console.print(f"Results: {results}", soft_wrap=True)
     return code
 
 
