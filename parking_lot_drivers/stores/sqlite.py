@@ -30,11 +30,11 @@ from parking_lot_drivers.ports import (
     TaskQueue,
 )
 from parking_lot_drivers.stores._lease import FileLease
-from parking_lot_drivers.stores._sqlite_database import SqliteDatabase
 from parking_lot_drivers.stores.sql.dialects import SQLITE
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.queue import QueueSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
+from parking_lot_drivers.stores.sql.sqlite_database import SqliteDatabase
 from parking_lot_drivers.stores.sql.statements import compiled
 
 #: How often the scheduling process looks for requests of others, in seconds. A look costs some microseconds.

@@ -14,8 +14,8 @@ import pytest
 
 from parking_lot_drivers.errors import NotALot, StoreError, StoreInUse, StoreTooNew, StoreUnavailable
 from parking_lot_drivers.ports import Mailbox, TaskQueue
-from parking_lot_drivers.stores import _sqlite_database, _sqlite_schema
 from parking_lot_drivers.stores.memory import MemoryMailbox
+from parking_lot_drivers.stores.sql import sqlite_schema
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
 from tests.contracts.samples import BOX, batch, delivery, parked
 
@@ -75,7 +75,7 @@ async def test_an_empty_file_becomes_a_lot(tmp_path: Path) -> None:
     file.touch()
     await a_lot(file)
     with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA application_id").fetchone() == (_sqlite_schema.APPLICATION_ID,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (sqlite_schema.APPLICATION_ID,)
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -240,10 +240,6 @@ async def test_no_upgrade_under_a_live_scheduler(tmp_path: Path, monkeypatch: py
 
 def version_2(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
     """From here on, this library writes version 2, and these statements lead there."""
-    monkeypatch.setattr(_sqlite_schema, "VERSION", 2)
-    monkeypatch.setattr(_sqlite_database, "VERSION", 2)
-    monkeypatch.setattr(
-        _sqlite_schema,
-        "UPGRADES",
-        {1: lambda cursor: [cursor.execute(statement) for statement in statements]},
-    )
+    monkeypatch.setattr(sqlite_schema, "VERSION", 2)
+    steps = {1: lambda cursor: [cursor.execute(statement) for statement in statements]}
+    monkeypatch.setattr(sqlite_schema, "UPGRADES", steps)

@@ -234,7 +234,7 @@ def _check_run(task: ScheduledTask) -> None:
         found = f"device {task.device!r} and started_at {task.started_at!r}"
         raise Undecodable(f"state: {task.state.value} does not go with {found}")
     if (task.stop_reason is not None) != (task.state is TaskState.STOPPING):
-        raise Undecodable(f"state: {task.state.value} does not go with stop_reason {task.stop_reason!r}")
+        raise Undecodable(f"state: {task.state.value} does not go with stop_reason {_STATUS_TEXT[task.stop_reason]!r}")
 
 
 def _member(column: str, members: Mapping[Any, _Member], found: object) -> _Member:

@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from parking_lot_drivers.errors import NotALot, StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.stores._lease import FileLease
-from parking_lot_drivers.stores._sqlite_schema import VERSION, make_current, version_of
 from parking_lot_drivers.stores._worker import WorkerThread
+from parking_lot_drivers.stores.sql import sqlite_schema
 from parking_lot_drivers.stores.sql.dialects import fetch_one
 
 _T = TypeVar("_T")
@@ -165,18 +165,20 @@ class SqliteDatabase:
         if self._lenient:
             driver.text_factory = _text_or_bytes
         cursor = driver.cursor()
-        version = version_of(cursor, self.file)  # Before anything that would change a file that is not ours.
+        version = sqlite_schema.version_of(
+            cursor, self.file
+        )  # Before anything that would change a file that is not ours.
         for setting in _SETTINGS:
             cursor.execute(setting)
         self._use_wal(cursor)
         if version == 0:
             self._make_current(cursor)
-        elif version < VERSION:
+        elif version < sqlite_schema.VERSION:
             self._upgrade(cursor)
 
     def _make_current(self, cursor: sqlite3.Cursor) -> None:
         cursor.execute("BEGIN IMMEDIATE")
-        make_current(cursor, self.file)
+        sqlite_schema.make_current(cursor, self.file)
         cursor.execute("COMMIT")
 
     def _upgrade(self, cursor: sqlite3.Cursor) -> None:
