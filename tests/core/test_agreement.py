@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import attrs
 from hypothesis import given, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from parking_lot_core import (
     CapacityChanged,
-    Checkpoint,
     Event,
     Finished,
     Outcome,
@@ -26,44 +24,14 @@ from parking_lot_core import (
     Tick,
 )
 from tests.core import worlds as kinds
+from tests.core.agreement import agrees_with_model, assert_deadline_is_early_enough, assert_same_state
 from tests.core.checks import ALL
 from tests.core.depth import examples
-from tests.core.history import AnyScheduler, Watched
+from tests.core.history import Watched
 from tests.core.model import Model
 from tests.core.rows import from_json
 from tests.core.strategies import dice, worlds
 from tests.core.worlds import Climate, Kind, World
-
-
-def comparable(checkpoint: Checkpoint) -> Checkpoint:
-    """The rules give tenants and passed-over tasks no order."""
-    return attrs.evolve(
-        checkpoint,
-        finish_tags=tuple(sorted(checkpoint.finish_tags)),
-        passed_over=tuple(sorted(checkpoint.passed_over)),
-    )
-
-
-def assert_same_state(scheduler: Scheduler, model: Model) -> None:
-    """Everything that a reader can see of both."""
-    assert comparable(scheduler.checkpoint()) == comparable(model.checkpoint())
-    tasks = {task.id: task for task in scheduler.tasks()}
-    assert tasks == {task.id: task for task in model.tasks()}
-    assert tasks == {task_id: scheduler.get(task_id) for task_id in tasks}
-    assert {t: scheduler.position(t) for t in tasks} == {t: model.position(t) for t in tasks}
-    assert (scheduler.queue_depth, scheduler.running_count) == (model.queue_depth, model.running_count)
-    assert sizes(scheduler) == sizes(model)
-
-
-def sizes(scheduler: AnyScheduler) -> list[tuple[str, int, int, int]]:
-    return [(device.name, device.capacity, device.used, device.free) for device in scheduler.devices]
-
-
-def assert_deadline_is_early_enough(scheduler: Scheduler, model: Model) -> None:
-    """A ``Tick`` at the deadline comes no later than the first one that would do something; and never for the past."""
-    deadline, needed = scheduler.next_deadline(), model.next_deadline()
-    assert deadline is None or deadline > model.now
-    assert needed is None or (deadline is not None and deadline <= needed)
 
 
 class SchedulerAndModel(RuleBasedStateMachine):
@@ -133,29 +101,20 @@ class SchedulerAndModel(RuleBasedStateMachine):
 
 
 TestSchedulerAndModel = SchedulerAndModel.TestCase
-TestSchedulerAndModel.settings = examples(60)
+TestSchedulerAndModel.settings = examples(40)
 
 
-def assert_agree(world: World) -> None:
-    """Run both to the end; they never differ."""
-    scheduler, model = Scheduler(world.config), Model(world.config)
-    for event in world.events:
-        assert scheduler.step(event) == model.step(event)
-    assert_same_state(scheduler, model)
-    assert_deadline_is_early_enough(scheduler, model)
-
-
-@examples(150)
-@given(worlds(events_max=80))
+@examples(60)
+@given(worlds(events_max=60))
 def test_agreement_in_any_world(world: World) -> None:
-    assert_agree(world)
+    agrees_with_model(Scheduler, world)
 
 
-@examples(150)
-@given(worlds(Climate(windows=(1, 3), aging=False, depth=False, kinds=kinds.QUIET), events_max=80))
+@examples(60)
+@given(worlds(Climate(windows=(1, 3), aging=False, depth=False, kinds=kinds.QUIET), events_max=60))
 def test_agreement_in_a_crowd_on_several_devices(world: World) -> None:
     """Few things happen but work, so that claims, passes and closed devices pile up."""
-    assert_agree(world)
+    agrees_with_model(Scheduler, world)
 
 
 # Small worlds, every one of them

@@ -1,0 +1,54 @@
+"""What it means that a scheduler agrees with the model."""
+
+from __future__ import annotations
+
+import attrs
+
+from parking_lot_core import Checkpoint, Scheduler
+from tests.core.history import MakeScheduler
+from tests.core.model import Model
+from tests.core.worlds import World
+
+
+def agrees_with_model(make: MakeScheduler, world: World) -> None:
+    """14. Same commands, same state after every event, deadlines that are early enough, same counters at the end."""
+    scheduler, model = make(world.config), Model(world.config)
+    for event in world.events:
+        answer, expected = scheduler.step(event), model.step(event)
+        assert answer == expected, f"{event} gave {answer} in place of {expected}"
+        assert_same_state(scheduler, model)
+        assert_deadline_is_early_enough(scheduler, model)
+    assert attrs.asdict(scheduler.counters) == model.counters
+
+
+def assert_same_state(scheduler: Scheduler, model: Model) -> None:
+    """Everything that a reader can see of both."""
+    assert comparable(scheduler.checkpoint()) == comparable(model.checkpoint())
+    tasks = list(scheduler.tasks())
+    assert tasks == model.known
+    assert tasks == [scheduler.get(task.id) for task in tasks]
+    assert list(scheduler.waiting()) == model.waiting()
+    assert [scheduler.position(task.id) for task in tasks] == [model.position(task.id) for task in tasks]
+    assert numbers(scheduler) == numbers(model)
+
+
+def numbers(scheduler: Scheduler | Model) -> list[object]:
+    devices = [(device.name, device.capacity, device.used, device.free) for device in scheduler.devices]
+    totals = (scheduler.now, scheduler.queue_depth, scheduler.running_count, scheduler.places_taken)
+    return [*devices, *totals, scheduler.largest_device]
+
+
+def assert_deadline_is_early_enough(scheduler: Scheduler, model: Model) -> None:
+    """A ``Tick`` at the deadline comes no later than the first one that would do something; and never for the past."""
+    deadline, needed = scheduler.next_deadline(), model.next_deadline()
+    assert deadline is None or deadline > model.now, f"deadline {deadline} at {model.now}"
+    assert needed is None or (deadline is not None and deadline <= needed), f"deadline {deadline}, needed {needed}"
+
+
+def comparable(checkpoint: Checkpoint) -> Checkpoint:
+    """The rules give tenants and passed-over tasks no order."""
+    return attrs.evolve(
+        checkpoint,
+        finish_tags=tuple(sorted(checkpoint.finish_tags)),
+        passed_over=tuple(sorted(checkpoint.passed_over)),
+    )
