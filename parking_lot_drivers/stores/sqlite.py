@@ -115,6 +115,8 @@ class SqliteQueue(TaskQueue):
 
         Raises ``StoreInUse``, ``StoreTooNew``, ``NotALot`` or ``StoreUnavailable``.
         """
+        if schedule and self._lease.taken:
+            raise StoreInUse(f"{self.file} is scheduled already, with this queue: give each pool a queue of its own")
         try:
             await self._writer.open()
             await self._reader.open()
