@@ -74,7 +74,7 @@ class Loop:
         self.ended = anyio.Event()
         #: Callers, and requests of other processes, that wait for room; first come, first served.
         self.lobby = Lobby()
-        self.runs = Runs(executor, self._run_ended)
+        self.runs = Runs(executor, self._run_ended, self.stop_starting)
         self.admission = Admission(Scheduler(config), self.lobby)
         #: Numbers of the requests of other processes that are being dealt with.
         self.requests: set[int] = set()

@@ -36,11 +36,18 @@ class Run:
 
 
 class Runs:
-    """Starts and stops executor calls. ``report`` hears of every end, exactly once for each start."""
+    """Starts and stops executor calls.
 
-    def __init__(self, executor: TaskExecutor, report: Callable[[str, int, Outcome], None]) -> None:
+    ``report`` hears of every end, exactly once for each start. Before it hears of one that is about to end the pool,
+    ``broken`` is called.
+    """
+
+    def __init__(
+        self, executor: TaskExecutor, report: Callable[[str, int, Outcome], None], broken: Callable[[], None]
+    ) -> None:
         self._executor = executor
         self._report = report
+        self._broken = broken
         self._runs: dict[tuple[str, int], Run] = {}
         self._handed_back = False
 
@@ -80,10 +87,12 @@ class Runs:
             run.scope.cancel()
 
     async def _execute(self, run: Run, payload: bytes) -> None:
-        # What no outcome is made of (Ctrl-C in the task's code) ends the pool, which must not wait for this run then.
         outcome = RETURNED
         try:
             outcome = await self._attempt(run, payload)
+        except BaseException:  # no outcome is made of it: Ctrl-C in the task's code
+            self._broken()
+            raise
         finally:
             context = run.context
             del self._runs[context.task_id, context.epoch]
