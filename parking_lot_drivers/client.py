@@ -7,6 +7,7 @@ one that does takes it up. Nothing here decides anything: that is the business o
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import anyio
 import anyio.to_thread
@@ -61,7 +62,7 @@ class LotClient:
 
     Args:
         queue: the pool's queue; it is opened without scheduling.
-        mailbox: the pool's mailbox; ``None`` if it cannot be read from here, which leaves ``get``, ``fetch`` and
+        mailbox: the pool's mailbox; ``None`` if it cannot be read from here, which leaves ``fetch`` and
             ``wait`` without an answer.
         pool: name of the pool.
         policy: the pool's policy.
@@ -169,8 +170,11 @@ class LotClient:
     async def explain(self, task_id: str) -> Explanation | None:
         """Why a task waits, by the lot as it was last saved; ``None`` if it is not in the queue.
 
-        Reads all tasks of the lot, without their payloads. Raises ``StoreError``.
+        ``None`` also while no process schedules the lot: then it waits for one. Reads all tasks of the lot, without
+        their payloads. Raises ``StoreError``.
         """
+        if (await self.overview(limit=1)).host is None:
+            return None
         loaded = await self._queue.load()
         return await anyio.to_thread.run_sync(self._explain, loaded, task_id)
 
@@ -220,8 +224,7 @@ class LotClient:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    @property
-    def mailbox(self) -> Results:
+    def check_mailbox(self) -> Results:
         """The outcomes of the pool's tasks. Raises ``ConfigError`` if they cannot be read from here."""
         if self._results is None:
             raise ConfigError(
@@ -230,18 +233,43 @@ class LotClient:
             )
         return self._results
 
+    async def fetch(
+        self, key: MailboxKey | None = None, *, after: int = 0, limit: int = 100, timeout: float = 0
+    ) -> list[TaskResult]:
+        """Outcomes in one box, like ``Results.fetch``; waits up to ``timeout`` seconds for there to be any.
+
+        Raises ``ConfigError`` or ``StoreError``.
+        """
+        mailbox = self.check_mailbox()
+        deadline = anyio.current_time() + timeout
+        for pause in _pauses():
+            found = await mailbox.fetch(key, after=after, limit=limit)
+            left = deadline - anyio.current_time()
+            if found or left <= 0:
+                return found
+            await anyio.sleep(min(pause, left))
+        raise AssertionError("unreachable")
+
     async def wait(self, task_id: str, timeout: float | None = None) -> TaskResult:
         """Wait for the end of a task.
 
         Raises ``TimeoutError`` after ``timeout`` seconds, ``UnknownTask``, ``ConfigError`` or ``StoreError``.
         """
-        mailbox = self.mailbox
+        mailbox = self.check_mailbox()
         standing = await self.status(task_id)
         if standing.result is not None:
             return standing.result
         with anyio.fail_after(timeout):
-            pause = _POLL_S
-            while (result := await mailbox.get(task_id)) is None:
+            for pause in _pauses():
+                if (result := await mailbox.get(task_id)) is not None:
+                    return result
                 await anyio.sleep(pause)
-                pause = min(1.5 * pause, _POLL_MAX_S)
-        return result
+        raise AssertionError("unreachable")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between two looks: ever longer, up to a bound."""
+    pause = _POLL_S
+    while True:
+        yield pause
+        pause = min(1.5 * pause, _POLL_MAX_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -20,6 +21,13 @@ DISTRIBUTION = "prometheus-parking-lot"
 COMMANDS = {
     "check": "Check a configuration and show its pools.",
     "schema": "Print the JSON Schema of configurations.",
+    "batch": "Run a list of jobs, and write one result for each.",
+    "work": "Run what others submit to a lot.",
+    "submit": "Put a task into a lot.",
+    "status": "Show where a task stands, or a whole lot.",
+    "fetch": "Show how tasks ended.",
+    "cancel": "Ask for a task to be stopped.",
+    "top": "Watch a lot.",
     "replay": "Replay a trace of arrivals in virtual time.",
 }
 
@@ -34,7 +42,7 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = _app(arguments)(args=arguments, prog_name="parking-lot", standalone_mode=False)
-        if code == ExitCode.INTERRUPTED:  # typer has caught the KeyboardInterrupt
+        if code == ExitCode.INTERRUPTED and not isinstance(code, ExitCode):  # typer has caught the KeyboardInterrupt
             raise KeyboardInterrupt
         sys.stdout.flush()
         return int(code or ExitCode.OK)
@@ -48,6 +56,9 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # whoever reads our output, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_USAGE

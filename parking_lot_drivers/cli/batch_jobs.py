@@ -13,13 +13,10 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, BinaryIO, TypeAlias
 
 import attrs
-from cattrs.errors import BaseValidationError
 
-from parking_lot_core.config import Seconds, Units, Whole
 from parking_lot_drivers.cli.json_text import read_json
-from parking_lot_drivers.config.kinds import Choice, Text, read_as
-from parking_lot_drivers.config.problems import Fault, lines, shown
-from parking_lot_drivers.config.sections import Section
+from parking_lot_drivers.cli.task_options import TASK_ID, OptionsReader, TaskOptions
+from parking_lot_drivers.config.problems import Fault, shown
 
 #: The longest line that is read, in bytes.
 LINE_BYTES_MAX = 64 * 1024 * 1024
@@ -28,34 +25,6 @@ LINE_BYTES_MAX = 64 * 1024 * 1024
 Digest: TypeAlias = bytes
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_STORABLE = r"[^\x00\ud800-\udfff]"  # characters that every store keeps
-_ID = Text(expected="text that is not empty and whole Unicode", pattern=rf"^{_STORABLE}+\Z")
-_TENANT = Text(expected="text in whole Unicode", pattern=rf"^{_STORABLE}*\Z")
-_POSITIVE = Seconds(0, exclusive=True, optional=True)
-
-
-class _PriorityName(Choice):
-    """The name of a priority class, in any case."""
-
-    def structure(self, given: object, _type: object = None) -> str:
-        """The name in lower case."""
-        return super().structure(given.lower() if isinstance(given, str) else given)
-
-
-_PRIORITY = _PriorityName(("critical", "high", "normal", "low"))
-
-
-@attrs.frozen(kw_only=True, slots=False)
-class Options:
-    """What a line may say about its task beside id and payload: keyword arguments of ``ResourcePool.submit``."""
-
-    units: int = attrs.field(default=1, validator=Units(1))
-    priority: str = attrs.field(default="normal", metadata=read_as(_PRIORITY))
-    tenant: str = attrs.field(default="", metadata=read_as(_TENANT))
-    timeout: float | None = attrs.field(default=None, validator=_POSITIVE)
-    run_timeout: float | None = attrs.field(default=None, validator=_POSITIVE)
-    delay: float | None = attrs.field(default=None, validator=Seconds(0, optional=True))
-    max_attempts: int | None = attrs.field(default=None, validator=Whole(1, optional=True))
 
 
 @attrs.frozen
@@ -65,7 +34,7 @@ class Job:
     line: int
     id: str
     payload: Any
-    options: Options
+    options: TaskOptions
 
 
 @attrs.frozen
@@ -81,25 +50,29 @@ def digest_of(task_id: str) -> Digest:
     return hashlib.blake2b(task_id.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def read_jobs(file: BinaryIO, pool: str, *, unit: str | None, done: Container[Digest]) -> Iterator[Job | BadLine]:
-    """The jobs of a list, but for those that are ``done``. Units may be sizes if the pool has a ``unit``."""
-    section = Section(Options, unit=unit, also={"id": {}, "payload": {}})
+def read_jobs(
+    file: BinaryIO, pool: str, *, unit: str | None, done: Container[Digest]
+) -> Iterator[Job | BadLine | None]:
+    """The jobs of a list, ``None`` for those that are ``done``. Units may be sizes if the pool has a ``unit``."""
+    options = OptionsReader(unit, "id", "payload")
     for found in _identified(file, pool):
         if isinstance(found, BadLine):
             yield found
             continue
         number, asked, task_id = found
         if digest_of(task_id) in done:
+            yield None
             continue
         try:
-            options = section.structure(asked)
-        except (Fault, BaseValidationError) as error:
-            yield BadLine(number, "; ".join(lines(error)))
-            continue
-        if "payload" in asked:
-            yield Job(number, task_id, asked["payload"], options)
-        else:
-            yield BadLine(number, "payload: expected what the task gets, any JSON value; got nothing")
+            yield Job(number, task_id, _payload(asked), options.read(asked))
+        except ValueError as error:
+            yield BadLine(number, str(error))
+
+
+def _payload(asked: Mapping[str, Any]) -> Any:
+    if "payload" not in asked:
+        raise ValueError("payload: expected what the task gets, any JSON value; got nothing")
+    return asked["payload"]
 
 
 def index_jobs(file: BinaryIO, pool: str) -> dict[Digest, int]:
@@ -164,7 +137,7 @@ class _Ids:
     @staticmethod
     def _given(given: object) -> str:
         try:
-            return str(_ID.structure(given))
+            return str(TASK_ID.structure(given))
         except Fault as fault:
             raise ValueError(f"id: {fault}") from None
 

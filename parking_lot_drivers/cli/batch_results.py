@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ _BEGINNINGS = (b'{"id":', b'{"line":')
 
 
 def result_line(result: TaskResult, line: int | None) -> bytes:
-    """What the file says about a task that ended. Bytes in a result look as the codec keeps them: ``{"$bytes": ...}``."""
+    """What the file says about a task that ended. Bytes in a result look as in a store: ``{"$bytes": ...}``."""
     said: dict[str, object] = {
         "id": result.task_id,
         "line": line,
@@ -68,6 +68,7 @@ class Examined:
         others: results of tasks that are not in the input.
         in_order: whether the file may be appended to as it is.
         seen: size and time of change when it was read; ``None`` if there was no file.
+        line_of: lines of the input by task, if they were needed.
     """
 
     done: frozenset[Digest] | set[Digest] = frozenset()
@@ -75,18 +76,26 @@ class Examined:
     others: int = 0
     in_order: bool = True
     seen: tuple[int, int] | None = None
+    line_of: Mapping[Digest, int] = attrs.field(factory=dict)
 
 
-def examine(path: Path, line_of: Mapping[Digest, int]) -> Examined:
-    """Read a results file, and change nothing. ``line_of`` tells the lines of the input's tasks.
+def examine(path: Path, index: Callable[[], Mapping[Digest, int]]) -> Examined:
+    """Read a results file, and change nothing. ``index`` finds the lines of the input's tasks.
 
-    Raises ``BatchError`` for a file that no batch wrote, or one of another input.
+    Raises ``BatchError`` for what cannot be a results file, a file that no batch wrote, or one of another input.
     """
+    if path.is_dir():
+        raise BatchError(f"{path} is a directory: name a file for the results")
+    if not path.parent.is_dir():
+        raise BatchError(f"{path}: there is no directory {path.parent}: make it, or name another output")
+    seen = _seen(path)
+    if seen is None or seen[0] == 0:
+        return Examined(seen=seen)
+    line_of = index()
     done: set[Digest] = set()
     statuses: Counter[str] = Counter()
     others = 0
     in_order = True
-    seen = _seen(path)
     for entry in _settled(path, line_of):
         in_order &= entry.kept is entry.raw
         if entry.kept is None:
@@ -100,16 +109,7 @@ def examine(path: Path, line_of: Mapping[Digest, int]) -> Examined:
         raise BatchError(
             f"{path} holds {others:,} results, and none is of a task in the input: name another output, or remove it"
         )
-    return Examined(done=done, statuses=statuses, others=others, in_order=in_order, seen=seen)
-
-
-def exists(path: Path) -> bool:
-    """Whether there is anything to examine. Raises ``BatchError`` for what cannot be a results file."""
-    if path.is_dir():
-        raise BatchError(f"{path} is a directory: name a file for the results")
-    if not path.parent.is_dir():
-        raise BatchError(f"{path}: there is no directory {path.parent}: make it, or name another output")
-    return path.exists() and path.stat().st_size > 0
+    return Examined(done=done, statuses=statuses, others=others, in_order=in_order, seen=seen, line_of=line_of)
 
 
 def _seen(path: Path) -> tuple[int, int] | None:
@@ -188,13 +188,13 @@ class ResultsWriter:
         self._closing = False
 
     @classmethod
-    def open(cls, path: Path, examined: Examined, line_of: Mapping[Digest, int]) -> ResultsWriter:
+    def open(cls, path: Path, examined: Examined) -> ResultsWriter:
         """Put the file in order, and make it if there is none. Raises ``BatchError`` if it has changed since."""
         if _seen(path) != examined.seen:
             raise BatchError(f"{path} was changed by another process just now; run this again when that has ended")
         try:
             if not examined.in_order:
-                _rewrite(path, line_of)
+                _rewrite(path, examined.line_of)
             return cls(FileIO(path, "a"), path)
         except OSError as error:
             raise _cannot_write(path, error) from error

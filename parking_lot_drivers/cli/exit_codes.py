@@ -14,15 +14,17 @@ class ExitCode(IntEnum):
     TASKS_FAILED = 1
     BAD_USAGE = 2
     STORE_PROBLEM = 3
+    NOT_YET = 4
     BUG = 70
     INTERRUPTED = 130
 
 
 MEANINGS = {
     ExitCode.OK: "all went well",
-    ExitCode.TASKS_FAILED: "some tasks failed",
+    ExitCode.TASKS_FAILED: "some tasks did not succeed, or lines of a job list are invalid",
     ExitCode.BAD_USAGE: "bad usage, configuration, input or output",
     ExitCode.STORE_PROBLEM: "queue or mailbox cannot be used",
+    ExitCode.NOT_YET: "a task has no outcome yet",
     ExitCode.BUG: "a bug in parking-lot",
     ExitCode.INTERRUPTED: "interrupted",
 }

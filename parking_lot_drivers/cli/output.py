@@ -14,6 +14,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
+def note(text: str) -> None:
+    """Tell a person something on standard error that is no error."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def print_error(error: ParkingLotError, *, as_json: bool, exit_code: int) -> None:
     """Say what went wrong: a line for each problem or, with ``as_json``, one object on standard output."""
     problems = error.problems if isinstance(error, ConfigError) else (str(error),)

@@ -90,7 +90,7 @@ class BarDisplay:
 
 
 class LineDisplay:
-    """A plain line every few seconds."""
+    """A plain line every few seconds, if there is any news."""
 
     def __init__(self) -> None:
         self._pace = Pace()
@@ -98,10 +98,15 @@ class LineDisplay:
     async def run(self, snapshot: Callable[[], Snapshot]) -> None:
         """Print a line every few seconds."""
         begun = time.monotonic()
+        told = snapshot()
+        self._pace.note(begun, told.ended)
         while True:
             await anyio.sleep(_LINE_PERIOD_S)
             seen, now = snapshot(), time.monotonic()
             self._pace.note(now, seen.ended)
+            if seen == told:
+                continue
+            told = seen
             parts = [_portion(seen)] if seen.total is not None else []
             print(f"{clock(now - begun)}  " + ", ".join(parts + _facts(seen, self._pace.rate)), file=sys.stderr)
             sys.stderr.flush()

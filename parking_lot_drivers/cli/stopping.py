@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: the first asks for an orderly stop, the second ends the process at once."""
+"""How a host ends: by Ctrl-C or SIGTERM (the first asks for an orderly stop, the second is obeyed at once), or by an
+error.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +8,27 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio
 
 from parking_lot_drivers.cli.exit_codes import ExitCode
+from parking_lot_drivers.errors import ParkingLotError
 
 _SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextlib.asynccontextmanager
 async def stoppable(stop: Callable[[], None]) -> AsyncIterator[None]:
-    """Call ``stop`` at the first signal. A second one ends the process as hard as a kill would, and loses as little."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(_listen, stop)
-        yield
-        group.cancel_scope.cancel()
+    """Call ``stop`` at the first signal. A second one ends the process as hard as a kill would, and loses as little.
+
+    A ``ParkingLotError`` comes out as it is.
+    """
+    with one_error():
+        async with anyio.create_task_group() as group:
+            group.start_soon(_listen, stop)
+            yield
+            group.cancel_scope.cancel()
 
 
 async def _listen(stop: Callable[[], None]) -> None:
@@ -43,3 +50,22 @@ def _leave() -> None:
     sys.stderr.write("\nLeft at once. What was running will be run again.\n")
     sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)
+
+
+@contextlib.contextmanager
+def one_error() -> Iterator[None]:
+    """Raise the first ``ParkingLotError`` of a group by itself. A group that holds anything else stays as it is."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        foreseen, others = group.split(ParkingLotError)
+        if foreseen is None or others is not None:
+            raise
+        raise _first(foreseen) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
