@@ -175,7 +175,10 @@ class Policy(Check):
         if shadow is not None:
             end, spare = shadow
             return task.units <= spare or self.history.now + limit(task) <= end
-        return self.window > 0 and self.history.now - self.passed.get(head.id, math.inf) < self.window
+        return self.window > 0 and not self.exhausted(head)
+
+    def exhausted(self, task: ScheduledTask) -> bool:
+        return self.bounded and self.history.now - self.passed.get(task.id, math.inf) >= self.window
 
     def passes(self, start: Start) -> ScheduledTask | None:
         """The head, if ``start`` takes units on the device that waits for it."""
@@ -218,19 +221,24 @@ class Order(Policy):
 
 
 class WorkConservation(Policy):
-    """6. Nothing that fits, and that no claim can stand against, stays parked."""
+    """6. Nothing that fits, and that no claim and no closed device can stand against, stays parked."""
 
     def after(self, scheduler: AnyScheduler) -> None:
         super().after(scheduler)
         eligible = self.history.eligible()
-        for place, task in enumerate(eligible):
+        for above, task in enumerate(eligible):
             for device, capacity in self.history.capacity.items():
-                if self.history.free(device) < task.units:
-                    continue
-                above = [other for other in eligible[:place] if other.units <= capacity]
-                alone = len(self.history.capacity) == 1
-                if not above or self.window == math.inf or (alone and self.may_pass(above[0], task, device)):
+                rivals = [other for other in eligible[:above] if other.units <= capacity]
+                if self.history.free(device) >= task.units and self.permitted(task, device, rivals):
                     raise Broken("work conservation", f"{task.id} fits {device} and stays parked")
+
+    def permitted(self, task: ScheduledTask, device: str, rivals: list[ScheduledTask]) -> bool:
+        """Whether the policy surely lets ``task`` use the device, given all tasks of higher rank that could use it."""
+        if not rivals or self.window == math.inf:
+            return True
+        if len(self.history.capacity) > 1:
+            return False  # who waits for which device is for the model to know
+        return self.may_pass(rivals[0], task, device) and not any(map(self.exhausted, rivals[1:]))
 
 
 class BoundedBypass(Policy):

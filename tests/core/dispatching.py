@@ -27,17 +27,18 @@ class Dispatching(Ledger):
         """Start one task, the first that may. Returns whether there was one."""
         self.claims = claims = {}
         closed: set[str] = set()
+        free = {device.device: self._free(device) for device in self.records}
         for task in self.waiting():
             usable = [device for device in self.records if device.capacity >= task.units]
             fits = [
                 device
                 for device in usable
                 if device.device not in closed
-                and self._free(device) >= task.units
+                and free[device.device] >= task.units
                 and self._verdict(claims.get(device.device), device, task) is not Verdict.NO
             ]
             if fits:
-                device = min(fits, key=lambda device: (device.device in claims, self._free(device)))
+                device = min(fits, key=lambda device: (device.device in claims, free[device.device]))
                 head = claims.get(device.device)
                 if head is not None and self._verdict(head, device, task) is Verdict.AS_A_PASS:
                     self.passed_over.setdefault(head.id, self.now)

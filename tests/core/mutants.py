@@ -125,6 +125,13 @@ class LastInFirstOut(Model):
         return sorted(super().waiting(), key=lambda task: (-task.metadata.priority, -task.sequence))
 
 
+class NeverRetries(Model):
+    """Loses sight of delayed tasks."""
+
+    def waiting(self) -> list[ScheduledTask]:
+        return [task for task in super().waiting() if not task.epoch]
+
+
 class LosesPlaces(Model):
     """A retried task goes to the end of the line."""
 

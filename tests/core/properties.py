@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from parking_lot_core import Command, Event, PoolConfig, Tick
+from parking_lot_core import CapacityChanged, Command, Event, Finished, Outcome, OutcomeStatus, PoolConfig, Tick
 from tests.core import checks
 from tests.core.history import AnyScheduler, Broken, Check, MakeScheduler, Watched, watch
 from tests.core.rows import SavedRows, from_json
@@ -92,6 +92,25 @@ def restores(make: MakeScheduler, world: World) -> None:
 def _restored(original: Any, config: PoolConfig, snapshot: str) -> AnyScheduler:
     restored: AnyScheduler = type(original).restore(config, *from_json(snapshot))
     return restored
+
+
+def everything_ends(make: MakeScheduler, world: World) -> None:
+    """13. From now on every run succeeds and every device is large enough: nothing stays in the lot."""
+    watched = Watched(make(world.config), world.config)
+    for event in world.events:
+        watched.step(event)
+    history = watched.history
+    enough = max([*history.capacity_max.values(), *(task.units for task in history.rows.values())])
+    for device in history.capacity:
+        watched.step(CapacityChanged(device, enough, history.now))
+    for _ in range(3 * len(history.rows)):
+        deadline = watched.scheduler.next_deadline()
+        if runs := history.holding():
+            watched.step(Finished(runs[0].id, runs[0].epoch, Outcome(OutcomeStatus.SUCCEEDED), history.now))
+        elif deadline is not None:
+            watched.step(Tick(deadline))
+    if history.rows:
+        raise Broken("liveness", f"{list(history.rows)} never end")
 
 
 def deterministic(make: MakeScheduler, world: World) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,14 +26,19 @@ from parking_lot_core import (
     Tick,
 )
 from tests.core import worlds as kinds
-from tests.core.agreement import agrees_with_model, assert_deadline_is_early_enough, assert_same_state
+from tests.core.agreement import (
+    agrees_in_a_long_line,
+    agrees_with_model,
+    assert_deadline_is_early_enough,
+    assert_same_state,
+)
 from tests.core.checks import ALL
-from tests.core.depth import examples
+from tests.core.depth import DEPTH, examples
 from tests.core.history import Watched
 from tests.core.model import Model
 from tests.core.rows import from_json
 from tests.core.strategies import dice, worlds
-from tests.core.worlds import Climate, Kind, World
+from tests.core.worlds import LONG_LINES, Climate, Dice, Kind, World, make_world
 
 
 class SchedulerAndModel(RuleBasedStateMachine):
@@ -115,6 +122,12 @@ def test_agreement_in_any_world(world: World) -> None:
 def test_agreement_in_a_crowd_on_several_devices(world: World) -> None:
     """Few things happen but work, so that claims, passes and closed devices pile up."""
     agrees_with_model(Scheduler, world)
+
+
+@pytest.mark.parametrize("seed", range(4 * DEPTH))
+def test_agreement_in_a_long_line(seed: int) -> None:
+    """Hundreds of parked tasks, so that whatever the scheduler keeps them in grows and shrinks."""
+    agrees_in_a_long_line(Scheduler, make_world(Dice(random.Random(seed).randrange), LONG_LINES, 150))
 
 
 # Small worlds, every one of them

@@ -367,6 +367,55 @@ def test_a_task_whose_window_is_over_closes_a_device_though_others_wait_for_all_
     assert play
 
 
+def test_a_closed_device_opens_when_the_task_that_closed_it_leaves() -> None:
+    """While "second" closes the device, its window over, not even a spare unit is given away."""
+    assert (
+        Play(PoolConfig(max_units=5, backfill_window=1))
+        >> submit("a", 1, at=0)
+        << Start("a")
+        >> submit("b", 1, at=0)
+        << Start("b")
+        >> submit("second", 4, at=0)
+        >> submit("pass", 3, at=0, run_timeout=20.0)
+        << Start("pass")
+        >> submit("head", 3, "critical", at=5)  # at second 20 there will be room for it, and one unit to spare
+        >> CapacityChanged("0", 6, at=11)
+        >> submit("small", 1, at=15)
+        << Enqueue("small")
+        >> Cancelled("second", at=17)
+        << Deliver("second", OutcomeStatus.CANCELLED)
+        << Start("small")
+    )
+
+
+def test_a_task_that_fits_already_closes_the_device_on_which_it_fits() -> None:
+    """Nothing has to end for "waits" on "x": that is sooner than any run on "y" may end."""
+    assert (
+        Play(PoolConfig(devices={"x": 8, "y": 8}, backfill_window=1))
+        >> submit("a", 5, at=0)
+        << Start("a", device="x")
+        >> submit("b", 6, at=0)
+        << Start("b", device="y")
+        >> submit("waits", 4, at=0)
+        >> submit("pass", 3, "low", at=0)
+        << Start("pass", device="x")
+        >> submit("r1", 3, "critical", at=2, run_timeout=98.0)
+        >> submit("r2", 7, "critical", at=2, run_timeout=48.0)
+        >> submit("h1", 8, "critical", at=2)
+        >> submit("h2", 8, "critical", at=2)
+        >> finish("a", at=2)
+        << Deliver("a")
+        << Start("r1", device="x")
+        >> finish("b", at=2)
+        << Deliver("b")
+        << Start("r2", device="y")
+        >> finish("pass", at=2)
+        << Deliver("pass")
+        >> submit("small", 1, "low", at=2, run_timeout=10.0)
+        << Start("small", device="y")
+    )
+
+
 # Capacity
 
 

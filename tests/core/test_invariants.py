@@ -23,67 +23,67 @@ TIMELY = Climate(devices_max=1, windows=(3, 1, 8), limits=True, timely=True, kin
 NO_LIMITS = Climate(windows=(3, 0, 1, 8), limits=False, kinds=worlds.QUIET)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_budget(world: World) -> None:
     properties.budget(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_fencing(world: World) -> None:
     properties.fencing(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_conservation(world: World) -> None:
     properties.conservation(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_depth(world: World) -> None:
     properties.depth(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(CROWD))
 def test_order(world: World) -> None:
     properties.order(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(CROWD))
 def test_work_conservation(world: World) -> None:
     properties.work_conservation(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ONE_DEVICE))
 def test_no_delay(world: World) -> None:
     properties.no_delay(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(TIMELY))
 def test_the_head_starts_in_time(world: World) -> None:
     properties.starts_in_time(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(NO_LIMITS))
 def test_bounded_bypass(world: World) -> None:
     properties.bounded_bypass(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_expiry(world: World) -> None:
     properties.expiry(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY, events_max=25))
 def test_restore(world: World) -> None:
     properties.restores(Scheduler, world)
@@ -95,13 +95,13 @@ def test_determinism(world: World) -> None:
     properties.deterministic(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_time_that_runs_backwards_is_clamped(world: World) -> None:
     properties.clamps_time(Scheduler, world)
 
 
-@examples(60)
+@examples(40)
 @given(any_world_of(ANY))
 def test_a_repeated_tick_does_nothing(world: World) -> None:
     properties.repeated_tick_does_nothing(Scheduler, world)
@@ -111,6 +111,12 @@ def test_a_repeated_tick_does_nothing(world: World) -> None:
 @given(any_world_of(ANY, events_max=25))
 def test_ticks_at_the_deadlines_suffice(world: World) -> None:
     properties.deadlines_suffice(Scheduler, world)
+
+
+@examples(40)
+@given(any_world_of(ANY))
+def test_everything_ends(world: World) -> None:
+    properties.everything_ends(Scheduler, world)
 
 
 # Every check can fail
@@ -152,6 +158,8 @@ FAULTS: tuple[tuple[Property, type[Model], Climate], ...] = (
     (properties.restores, mutants.ForgetsShares, ANY),
     (properties.restores, mutants.ForgetsSequence, ANY),
     (properties.restores, mutants.ForgetsTheTime, ANY),
+    (properties.everything_ends, mutants.NeverRetries, ANY),
+    (properties.everything_ends, mutants.OneStartPerStep, ANY),
     (properties.deterministic, mutants.RemembersOtherRuns, ANY),
     (properties.clamps_time, mutants.GoesBackInTime, ANY),
     (properties.repeated_tick_does_nothing, mutants.OneStartPerStep, ANY),

@@ -71,6 +71,8 @@ class Climate:
     devices_max: int = 3
     limits: bool | None = None  # every run has a limit, none has, or some have
     timely: bool = False  # a run never overruns its limit: its ``Finished`` comes before anything later does
+    burst: int = 0  # submissions with which the world begins, all at once
+    units_max: int = 8
     aging: bool = True
     depth: bool = True
     kinds: Sequence[Kind] | None = None
@@ -79,7 +81,7 @@ class Climate:
         names = ("b", "a", "c")[: dice.between(1, self.devices_max)]  # not alphabetical, so that sorting by name shows
         pool_limit = self.limits or (self.limits is None and dice.one_in(2))
         return PoolConfig(
-            devices={name: dice.between(2, 8) for name in names},
+            devices={name: dice.between(2, self.units_max) for name in names},
             max_queue_depth=dice.between(1, 6) if self.depth and dice.one_in(4) else 1000,
             backfill_window=dice.pick(self.windows),
             aging=dice.pick((0.5, 1, 2, 5)) if self.aging and dice.one_in(3) else None,
@@ -109,7 +111,7 @@ def metadata(climate: Climate, dice: Dice, model: Model, task_id: str) -> TaskMe
     own_limit = climate.limits is not False and dice.one_in(2)
     return TaskMetadata(
         id=task_id,
-        cost=ResourceCost(dice.between(7, 10) if dice.one_in(8) else dice.between(1, 6)),
+        cost=ResourceCost(_units(climate, dice)),
         priority=dice.pick((Priority.NORMAL, Priority.LOW, Priority.HIGH, Priority.CRITICAL)),
         tenant=dice.pick(TENANTS),
         start_by=max(0.0, model.now + dice.seconds(-1, 8)) if dice.one_in(5) else None,
@@ -117,6 +119,12 @@ def metadata(climate: Climate, dice: Dice, model: Model, task_id: str) -> TaskMe
         not_before=max(0.0, model.now + dice.seconds(-1, 4)) if dice.one_in(6) else None,
         max_attempts=dice.pick((0, 0, 1, 2, 3)),
     )
+
+
+def _units(climate: Climate, dice: Dice) -> int:
+    """Three quarters of the largest device or less; now and then more, up to somewhat more than it has."""
+    most = climate.units_max
+    return dice.between(most - 1, most + 2) if dice.one_in(8) else dice.between(1, most * 3 // 4)
 
 
 def submitted(climate: Climate, dice: Dice, model: Model) -> Event:
@@ -179,7 +187,7 @@ def withdrawn(climate: Climate, dice: Dice, model: Model) -> Event:
 
 def capacity_changed(climate: Climate, dice: Dice, model: Model) -> Event:
     device = "new" if dice.one_in(6) else dice.pick(model.devices).name
-    return CapacityChanged(device, 0 if dice.one_in(5) else dice.between(1, 9), later(dice, model))
+    return CapacityChanged(device, 0 if dice.one_in(5) else dice.between(1, climate.units_max + 1), later(dice, model))
 
 
 def tick(climate: Climate, dice: Dice, model: Model) -> Event:
@@ -197,6 +205,8 @@ KINDS: tuple[Kind, ...] = (
     capacity_changed,
 )
 QUIET: tuple[Kind, ...] = (*[submitted] * 3, *[finished] * 2, tick)
+BUSY: tuple[Kind, ...] = (*[submitted] * 5, *[finished] * 8, offered, cancelled, withdrawn, tick)
+LONG_LINES = Climate(burst=400, units_max=60, depth=False, kinds=BUSY)
 
 
 @attrs.frozen
@@ -208,7 +218,7 @@ class World:
 
 
 def make_world(dice: Dice, climate: Climate, length: int) -> World:
-    """A pool and about ``length`` events, each made for the lot that the ones before it left."""
+    """A pool, the burst, and about ``length`` events, each made for the lot that the ones before it left."""
     model = Model(climate.config(dice))
     events: list[Event] = []
 
@@ -216,8 +226,10 @@ def make_world(dice: Dice, climate: Climate, length: int) -> World:
         events.append(event)
         model.step(event)
 
-    for _ in range(length):
+    for count in range(climate.burst + length):
         event = climate.event(dice, model)
+        if count < climate.burst:
+            event = attrs.evolve(submitted(climate, dice, model), at=model.now)
         while climate.timely and (ends := [task for task in model.known if _ends_by(task, event.at)]):
             first = min(ends, key=planned_end)
             happen(Finished(first.id, first.epoch, Outcome(dice.pick(USUAL_ENDS)), planned_end(first)))
