@@ -17,6 +17,9 @@ from parking_lot_drivers.ports import Request, TaskQueue
 _log = logging.getLogger("parking_lot")
 _PAUSE_S = 0.5
 
+#: How many requests are read at a time.
+PAGE = 1000
+
 
 class Requests:
     """Hands requests to the loop. A request leaves the inbox in the batch that answers it, and not before."""
@@ -53,7 +56,7 @@ class Requests:
             if self._read_for is not self._loop.admission:
                 self._read_for = self._loop.admission
                 self._after = 0
-            found = await self._queue.requests(after=self._after)
+            found = await self._queue.requests(after=self._after, limit=PAGE)
             if not found:
                 return
             for request in found:
