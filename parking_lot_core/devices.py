@@ -32,30 +32,31 @@ class Claim:
     """A blocked task's hold on a device, and the terms on which it lets lower-ranked tasks pass.
 
     Attributes:
+        rank: rank of the blocked task.
         task: the blocked task.
-        offer: a task that costs at most so many units may pass; 0: none.
-        until: a task whose run limit ends it by then (seconds since the epoch) may pass, whatever its cost.
-        counted: whether a start on this device counts as passing over the blocked task.
+        counted: anybody may pass, and every start on the device counts as passing over the blocked task.
+        offer: if not, a task that costs at most so many units may pass;
+        until: and so may a task whose run limit ends it by then (seconds since the epoch), whatever its cost.
     """
 
-    __slots__ = ("counted", "offer", "task", "until")
+    __slots__ = ("counted", "offer", "rank", "task", "until")
 
-    def __init__(
-        self, task: ScheduledTask, offer: float = 0, until: float = -math.inf, *, counted: bool = False
-    ) -> None:
+    def __init__(self, rank: int, task: ScheduledTask) -> None:
+        self.rank = rank
         self.task = task
-        self.offer = offer
-        self.until = until
-        self.counted = counted
+        self.offer: float = 0
+        self.until = -math.inf
+        self.counted = False
 
     def permits(self, units: int, limit: float | None, now: float) -> bool:
         """Whether a lower-ranked task with this cost and run limit may start now."""
-        return units <= self.offer or (limit is not None and limit <= self.until - now)
+        return self.counted or units <= self.offer or (limit is not None and limit <= self.until - now)
 
-    def close(self) -> None:
-        """Let nobody pass."""
-        self.offer = 0
-        self.until = -math.inf
+    def set_terms(self, offer: float, until: float) -> None:
+        """Let only those pass who do not delay the blocked task; with ``offer`` 0 and ``until`` past, nobody."""
+        self.counted = False
+        self.offer = offer
+        self.until = until
 
 
 class Device:

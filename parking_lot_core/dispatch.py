@@ -13,88 +13,23 @@ that is larger changes nothing), and the head, which every walk visits first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
+from parking_lot_core.backfill import Backfill
 from parking_lot_core.devices import Claim, Device
+from parking_lot_core.line import WaitingLine
 from parking_lot_core.types import ScheduledTask
-from parking_lot_core.waiting import Waiting
 
+Visit: TypeAlias = tuple[int, ScheduledTask]
+"""A rank, and the task in the line that has it."""
 
-class Backfill:
-    """The pool's rule for passing blocked tasks, and the record of who has been passed over since when."""
-
-    __slots__ = ("_passed_over", "bounded", "window")
-
-    def __init__(self, window: float) -> None:
-        self.window = window
-        #: Whether the window is a bound at all: neither strict order nor pure first fit.
-        self.bounded = 0 < window < math.inf
-        # In the order of time, so that those who have waited for too long come first.
-        self._passed_over: dict[str, float] = {}
-
-    def passed_over(self) -> dict[str, float]:
-        """Since when each task that was passed over has been, by its id, the first one first."""
-        return dict(self._passed_over)
-
-    def restore(self, passed_over: Mapping[str, float]) -> None:
-        """Go on from a checkpoint."""
-        self._passed_over = dict(sorted(passed_over.items(), key=lambda mark: mark[1]))
-
-    def passed(self, task: ScheduledTask, now: float) -> None:
-        """A lower-ranked task was started on the device that this one has claimed."""
-        self._passed_over.setdefault(task.metadata.id, now)
-
-    def unmark(self, task_id: str) -> None:
-        """The task is no longer parked."""
-        if self._passed_over:
-            self._passed_over.pop(task_id, None)
-
-    def since(self, task_id: str) -> float | None:
-        """When the task was first passed over."""
-        return self._passed_over.get(task_id)
-
-    def exhausted(self, task: ScheduledTask, now: float) -> bool:
-        """Whether the task has been passed over for as long as it may be."""
-        since = self._passed_over.get(task.metadata.id)
-        return since is not None and self.bounded and now - since >= self.window
-
-    def all_exhausted(self, now: float) -> list[str]:
-        """The ids of the tasks that are exhausted."""
-        found: list[str] = []
-        if self.bounded:
-            for task_id, since in self._passed_over.items():
-                if now - since < self.window:
-                    break
-                found.append(task_id)
-        return found
-
-    def claim(self, task: ScheduledTask, device: Device, now: float) -> Claim:
-        """The terms on which a blocked task holds a device."""
-        if self.bounded:
-            shadow = device.shadow(task.metadata.cost.units)
-            if shadow is not None:
-                return Claim(task, shadow.spare, shadow.end, counted=False)
-            if self.exhausted(task, now):
-                return Claim(task)
-        elif self.window == 0:
-            return Claim(task)
-        return Claim(task, math.inf, counted=True)
-
-    def best(self, task: ScheduledTask, devices: Sequence[Device]) -> Device:
-        """The device on which a blocked task should wait: where it can start soonest, or where it lacks least."""
-        if len(devices) == 1:
-            return devices[0]
-        units = task.metadata.cost.units
-
-        def preference(device: Device) -> tuple[float, int, int]:
-            shadow = device.shadow(units) if self.bounded else None
-            return (math.inf if shadow is None else shadow.end, units - device.free, device.order)
-
-        return min(devices, key=preference)
+Found: TypeAlias = tuple[int, ScheduledTask, Device]
+"""A rank, the task in the line that has it, and the device on which it starts."""
 
 
 class Walk:
-    """The walk down the line. ``find`` returns the next start; the devices' claims then say why there is no other."""
+    """The walk down the line. ``starts`` yields every start; the devices' claims then say why there is no other."""
 
     __slots__ = (
         "_backfill",
@@ -103,30 +38,28 @@ class Walk:
         "_boxes",
         "_capacity_most",
         "_devices",
-        "_exhausted",
         "_head",
+        "_line",
         "_now",
-        "_tasks",
-        "_waiting",
+        "_only",
         "settled",
     )
 
-    def __init__(self, waiting: Waiting, tasks: Mapping[str, ScheduledTask], backfill: Backfill) -> None:
-        self._waiting = waiting
-        self._tasks = tasks
+    def __init__(self, line: WaitingLine, backfill: Backfill) -> None:
+        self._line = line
         self._backfill = backfill
         self._devices: Sequence[Device] = ()
+        # The device, where there is one.
+        self._only: Device | None = None
         self._capacity_most = 0
         self._now = 0.0
         # Rank up to which tasks have been visited, and what is on offer behind it: to tasks that cost at most
         # ``_bound``, and to those inside a box (largest cost, longest run limit).
-        self._behind = -1
+        self._behind = 0
         self._bound: float = 0
         self._boxes: list[tuple[float, float]] = []
-        # Exhausted tasks, which are visited even when nothing on offer fits them; last one first.
-        self._exhausted: list[tuple[int, ScheduledTask]] = []
         # The first task in line that some device is large enough for, where that is known.
-        self._head: tuple[int, ScheduledTask] | None = None
+        self._head: Visit | None = None
         #: Whether the last walk found that nothing more may start, and nothing has happened since to change that.
         self.settled = False
 
@@ -135,6 +68,7 @@ class Walk:
     def resized(self, devices: Sequence[Device]) -> None:
         """There are other devices, or they have other capacities."""
         self._devices = devices
+        self._only = devices[0] if len(devices) == 1 else None
         self._capacity_most = max(device.capacity for device in devices)
         self._head = None
         self.settled = False
@@ -154,50 +88,92 @@ class Walk:
         """A task has left the line."""
         if self._head is not None and rank == self._head[0]:
             self._head = None
-        if rank <= self._behind:
-            self.settled = False
+        self.settled = False
 
     # -- the walk ------------------------------------------------------------------------------------------------
 
-    def find(self, now: float) -> tuple[int, ScheduledTask, Device] | None:
-        """The next task to start, its rank, and where; ``None`` when nothing more may start."""
+    def starts(self, now: float) -> Iterator[Found]:
+        """Walk until nothing more may start, and yield every task that does: its rank, the task, and its device.
+
+        Before it asks for the next one, the caller takes the task out of the line and its units from the device.
+        """
+        return self._starts_among(now) if self._only is None else self._starts_on(self._only, now)
+
+    def look(self, now: float) -> None:
+        """Bring the devices' claims up to date between steps, when nothing may start."""
+        for _ in self.starts(now):
+            break
+
+    def _starts_on(self, device: Device, now: float) -> Iterator[Found]:
+        """The walk where there is one device: the head claims it, and the first exhausted task behind closes it."""
         self._begin(now)
-        visited = self._head
+        line, backfill = self._line, self._backfill
+        while (head := self._head or self._find_head()) is not None and head[1].metadata.cost.units <= device.free:
+            yield head[0], head[1], device
+        if head is not None:
+            self._behind = head[0]
+            claim = device.claim = Claim(*head)
+            backfill.settle(claim, device, now)
+            while True:
+                self._measure()
+                last = backfill.closed_by(head[0], device, now)
+                # What is on offer is smaller than the head, and than all ahead of it, which no device could take.
+                if self._boxes:
+                    found = line.after_within(0, self._bound, self._boxes, last)
+                else:
+                    found = line.first(self._bound, last)
+                if found is None:
+                    break
+                yield found[0], found[1], device
+                backfill.settle(claim, device, now)
+        self.settled = True
+
+    def _starts_among(self, now: float) -> Iterator[Found]:
+        """The walk where there are several devices: who claims which may change with every start."""
+        while (found := self._first_start(now)) is not None:
+            yield found
+        self.settled = True
+
+    def _begin(self, now: float) -> None:
+        self._now = now
+        self._behind = 0
+        self._bound = self._capacity_most
+        if self._boxes:
+            self._boxes = []
+        for device in self._devices:
+            device.claim = None
+
+    def _find_head(self) -> Visit | None:
+        """The first task that some device is large enough for: nobody else may start, claim or close before it."""
+        self._head = self._line.first(self._capacity_most)
+        return self._head
+
+    def _first_start(self, now: float) -> Found | None:
+        """Walk from the top to the first start."""
+        self._begin(now)
+        exhausted = [(mark.rank, mark.task) for mark in reversed(self._backfill.exhausted(now))]
+        visited = self._head or self._find_head()
         while visited is not None:
             rank, task = visited
             device = self._place(task)
             if device is not None:
                 return rank, task, device
             self._behind = rank
-            self._hold(task)
-            visited = self._next()
-        self.settled = True
+            self._hold(rank, task)
+            visited = self._next(exhausted)
         return None
 
-    def _begin(self, now: float) -> None:
-        self._now = now
-        self._behind = -1
-        for device in self._devices:
-            device.claim = None
-        self._bound = self._capacity_most
-        self._boxes = []
-        if self._head is None:
-            self._head = self._waiting.line.first(self._capacity_most)
-        exhausted = [self._tasks[task_id] for task_id in self._backfill.all_exhausted(now)]
-        self._exhausted = sorted(((self._waiting.rank(task), task) for task in exhausted), reverse=True, key=_by_rank)
-
-    def _next(self) -> tuple[int, ScheduledTask] | None:
+    def _next(self, exhausted: list[Visit]) -> Visit | None:
         """The next task behind those visited that may start, claim or close something."""
-        line = self._waiting.line
         if self._boxes:
-            found = line.after_within(self._behind, self._bound, self._boxes)
+            found = self._line.after_within(self._behind, self._bound, self._boxes)
         else:
-            found = line.after(self._behind, self._bound)
-        if self._exhausted:
-            while self._exhausted and self._exhausted[-1][0] <= self._behind:
-                self._exhausted.pop()
-            if self._exhausted and (found is None or self._exhausted[-1][0] <= found[0]):
-                found = self._exhausted.pop()
+            found = self._line.after(self._behind, self._bound)
+        # Exhausted tasks, the last one first, are visited even when nothing on offer fits them.
+        while exhausted and exhausted[-1][0] <= self._behind:
+            exhausted.pop()
+        if exhausted and (found is None or exhausted[-1][0] <= found[0]):
+            found = exhausted.pop()
         return found
 
     def _place(self, task: ScheduledTask) -> Device | None:
@@ -215,33 +191,35 @@ class Walk:
                 best = device
         return best
 
-    def _hold(self, task: ScheduledTask) -> None:
+    def _hold(self, rank: int, task: ScheduledTask) -> None:
         """Let a task that cannot start claim a device, or close one that it has waited for too long."""
         units = task.metadata.cost.units
         usable = [device for device in self._devices if device.capacity >= units]
         unclaimed = [device for device in usable if device.claim is None]
         if unclaimed:
             device = self._backfill.best(task, unclaimed)
-            device.claim = self._backfill.claim(task, device, self._now)
-        elif usable and self._backfill.exhausted(task, self._now):
+            device.claim = Claim(rank, task)
+            self._backfill.settle(device.claim, device, self._now)
+        elif usable and self._backfill.is_exhausted(task, self._now):
             claim = self._backfill.best(task, usable).claim
             assert claim is not None
-            claim.close()
+            claim.set_terms(0, -math.inf)
         else:
             return
         self._measure()
 
     def _measure(self) -> None:
         """Work out what is still on offer to the tasks further down the line."""
-        self._bound = 0
-        self._boxes = []
+        bound: float = 0
+        boxes = []
         for device in self._devices:
             claim = device.claim
-            offer = device.capacity if claim is None else min(device.free, claim.offer)
-            self._bound = max(self._bound, offer)
-            if claim is not None and claim.until > self._now and device.free > 0:
-                self._boxes.append((device.free, claim.until - self._now))
-
-
-def _by_rank(visit: tuple[int, ScheduledTask]) -> int:
-    return visit[0]
+            offer: float = device.capacity if claim is None else device.free
+            if claim is not None and not claim.counted:
+                if claim.until > self._now and offer > 0:
+                    boxes.append((offer, claim.until - self._now))
+                offer = min(offer, claim.offer)
+            if offer > bound:
+                bound = offer
+        self._bound = bound
+        self._boxes = boxes

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import attrs
 
+from parking_lot_core.backfill import Backfill
 from parking_lot_core.devices import Device
-from parking_lot_core.dispatch import Backfill
 from parking_lot_core.types import ScheduledTask, TaskState
 
 

@@ -1,342 +1,65 @@
-"""The waiting line: parked tasks in rank order, searched by what fits.
+"""The waiting line: parked tasks in rank order, one band for each priority class.
 
-A B+ tree over ranks in which every branch knows the smallest cost and the shortest run limit below each child. To
-find the highest-ranked task that costs at most ``c``, walk down, taking the first child whose smallest cost is at most
-``c``: O(log n) whatever the costs are, where a list would be searched from end to end when only small tasks fit. Nodes
-are wide and hold plain parallel lists, because in CPython a ``bisect`` or ``min`` over some dozens of numbers is
-cheaper than two levels more.
-
-A search remembers the way down, so that removing what it found needs no other. Run limits are kept only in nodes below
-which a task has one: many lots have none, and then nobody pays for them.
-
-Searches that also look at run limits (EASY backfill) use both minima to prune. There a subtree may hold the minimum
-of each in two different tasks, so they may look at more than O(log n) nodes.
+Bands keep apart what is served apart: a new task mostly ranks last in its class, and a search passes over a class that
+holds nothing small enough without looking into it.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
+from parking_lot_core.band import Band
+from parking_lot_core.ranking import RANK_MIN_BY_CLASS, band_of
 from parking_lot_core.types import ScheduledTask
-
-# Measured at 1,000 to 1,000,000 tasks: 32 and 128 are both slower than 64.
-_WIDTH_MAX = 64
-_WIDTH_MIN = 16
-
-
-class _Node:
-    """Parallel lists in rank order. A leaf's children are tasks; a branch's are nodes.
-
-    In a branch, ``ranks[i]`` is a lower bound of the ranks below child ``i``, and ``costs[i]`` and ``limits[i]`` are
-    the smallest below it. ``limits`` is ``None`` where no task below has a run limit.
-    """
-
-    __slots__ = ("children", "costs", "limits", "ranks")
-
-    def __init__(self, ranks: list[int], costs: list[int], limits: list[float] | None, children: list[Any]) -> None:
-        self.ranks = ranks
-        self.costs = costs
-        self.limits = limits
-        self.children = children
-
-    def limit_min(self) -> float:
-        """The shortest run limit below this node; infinity if there is none."""
-        return math.inf if self.limits is None else min(self.limits, default=math.inf)
-
-    def lower_limit(self, i: int, limit: float) -> None:
-        """Note that a task with this run limit lies at or below child ``i``."""
-        if self.limits is None:
-            self.limits = [math.inf] * len(self.ranks)
-        self.limits[i] = min(self.limits[i], limit)
-
-    def insert(self, i: int, rank: int, cost: int, limit: float, child: Any) -> None:
-        """Put a child at place ``i``."""
-        self.ranks.insert(i, rank)
-        self.costs.insert(i, cost)
-        self.children.insert(i, child)
-        if self.limits is not None:
-            self.limits.insert(i, limit)
-        elif limit != math.inf:
-            self.lower_limit(i, limit)
-
-    def drop(self, i: int) -> None:
-        """Take the child at place ``i`` out."""
-        del self.ranks[i], self.costs[i], self.children[i]
-        if self.limits is not None:
-            del self.limits[i]
-
-    def cut(self) -> _Node:
-        """Move the right half into a new node."""
-        half = len(self.ranks) // 2
-        limits = None
-        if self.limits is not None:
-            limits = self.limits[half:]
-            del self.limits[half:]
-        right = _Node(self.ranks[half:], self.costs[half:], limits, self.children[half:])
-        del self.ranks[half:], self.costs[half:], self.children[half:]
-        return right
-
-    def absorb(self, right: _Node) -> None:
-        """Take over the children of the next node on the same level."""
-        if self.limits is not None or right.limits is not None:
-            mine = self.limits or [math.inf] * len(self.ranks)
-            self.limits = mine + (right.limits or [math.inf] * len(right.ranks))
-        self.ranks += right.ranks
-        self.costs += right.costs
-        self.children += right.children
-
-
-_Path: TypeAlias = list[tuple[_Node, int]]
 
 
 class WaitingLine:
     """Ordered set of tasks. Ranks are unique; the smallest rank is served first."""
 
-    __slots__ = ("_height", "_path", "_root", "cost_min", "size")
+    __slots__ = ("_bands",)
 
     def __init__(self) -> None:
-        self._root = _Node([], [], None, [])
-        self._height = 0  # levels of branches above the leaves
-        # The way down to what the last search found, until something changes: nodes, with the place in each.
-        self._path: _Path = []
-        self.size = 0
-        #: The smallest cost in the line; infinity while it is empty.
-        self.cost_min: float = math.inf
-
-    def __len__(self) -> int:
-        return self.size
+        self._bands = tuple(Band(rank_min) for rank_min in RANK_MIN_BY_CLASS)
 
     def __iter__(self) -> Iterator[ScheduledTask]:
         """All tasks, in rank order."""
-        for leaf in self._leaves(self._root, self._height):
-            yield from leaf.children
-
-    # -- changing ------------------------------------------------------------------------------------------------
+        for band in self._bands:
+            yield from band
 
     def add(self, rank: int, task: ScheduledTask) -> None:
         """Insert a task whose rank is not in the line yet."""
-        metadata = task.metadata
-        cost = metadata.cost.units
-        self._path = []
-        node = self._root
-        for _ in range(self._height):
-            i = bisect_right(node.ranks, rank) - 1
-            if i < 0:
-                i = 0
-                node.ranks[0] = rank
-            if cost < node.costs[i]:
-                node.costs[i] = cost
-            node = node.children[i]
-        ranks = node.ranks
-        i = bisect_left(ranks, rank)
-        ranks.insert(i, rank)
-        node.costs.insert(i, cost)
-        node.children.insert(i, task)
-        if node.limits is not None:
-            node.limits.insert(i, math.inf)
-        self.size += 1
-        if cost < self.cost_min:
-            self.cost_min = cost
-        if metadata.run_timeout is not None:
-            for node, i in self._path_to(rank):
-                node.lower_limit(i, metadata.run_timeout)
-        if len(ranks) > _WIDTH_MAX:
-            self._split(self._path_to(rank))
+        self._bands[band_of(rank)].add(rank, task)
 
     def remove(self, rank: int) -> ScheduledTask:
         """Take out the task of this rank. Raises ``KeyError`` if there is none."""
-        path = self._path
-        if not path or path[-1][0].ranks[path[-1][1]] != rank:
-            path = self._path_to(rank)
-        self._path = []
-        leaf, i = path.pop()
-        task: ScheduledTask = leaf.children.pop(i)
-        del leaf.ranks[i]
-        cost = leaf.costs.pop(i)
-        limit = math.inf if leaf.limits is None else leaf.limits.pop(i)
-        self.size -= 1
-        if path:
-            self._shrink(leaf, path, cost, limit)
-        if cost == self.cost_min:
-            self.cost_min = min(self._root.costs, default=math.inf)
-        return task
+        return self._bands[band_of(rank)].remove(rank)
 
-    # -- searching -----------------------------------------------------------------------------------------------
-
-    def first(self, cost: float) -> tuple[int, ScheduledTask] | None:
-        """Rank and task of the highest rank that costs at most ``cost``."""
-        if cost < self.cost_min:
-            return None
-        self._path = []
-        return self._descend(self._root, cost)
+    def first(self, cost: float, last: float = math.inf) -> tuple[int, ScheduledTask] | None:
+        """Rank and task of the highest rank that costs at most ``cost``, if that is at most ``last``."""
+        for band in self._bands:
+            if band.cost_min <= cost:
+                return None if band.rank_min > last else band.first(cost, last)
+        return None
 
     def after(self, rank: int, cost: float) -> tuple[int, ScheduledTask] | None:
-        """Like ``first``, among the tasks that rank strictly behind ``rank``."""
-        if cost < self.cost_min:
-            return None
-        node = self._root
-        path: _Path = []
-        for _ in range(self._height):
-            i = bisect_right(node.ranks, rank) - 1
-            if i < 0:
-                i = 0
-            path.append((node, i))
-            node = node.children[i]
-        start = bisect_right(node.ranks, rank)
-        while True:
-            costs = node.costs
-            for i in range(start, len(costs)):
-                if costs[i] <= cost:
-                    path.append((node, i))
-                    self._path = path
-                    if len(path) > self._height:
-                        return node.ranks[i], node.children[i]
-                    return self._descend(node.children[i], cost)
-            if not path:
-                return None
-            node, start = path.pop()
-            start += 1
+        """Rank and task of the highest rank behind ``rank`` that costs at most ``cost``."""
+        for band in self._bands[band_of(rank) :]:
+            found = band.after(rank, cost)
+            if found is not None:
+                return found
+        return None
 
     def after_within(
-        self, rank: int, cost: float, boxes: list[tuple[float, float]]
+        self, rank: int, cost: float, boxes: list[tuple[float, float]], last: float = math.inf
     ) -> tuple[int, ScheduledTask] | None:
         """Like ``after``, for tasks that cost at most ``cost`` or lie in a box: (largest cost, longest run limit)."""
-        self._path = []
-        if not _search(self._root, self._height, rank, [(cost, math.inf), *boxes], self._path):
-            return None
-        self._path.reverse()
-        leaf, i = self._path[-1]
-        return leaf.ranks[i], leaf.children[i]
+        for band in self._bands[band_of(rank) :]:
+            found = band.after_within(rank, cost, boxes)
+            if found is not None:
+                return found if found[0] <= last else None
+        return None
 
     def ahead_of(self, rank: int) -> int:
         """How many tasks rank before ``rank``: O(n / 64), for people who ask, not for scheduling."""
-        count = 0
-        for leaf in self._leaves(self._root, self._height):
-            if leaf.ranks and leaf.ranks[-1] >= rank:
-                return count + bisect_left(leaf.ranks, rank)
-            count += len(leaf.ranks)
-        return count
-
-    def _descend(self, node: _Node, cost: float) -> tuple[int, ScheduledTask]:
-        """The first task below ``node`` that costs at most ``cost``; there is one."""
-        path = self._path
-        while True:
-            costs = node.costs
-            for smallest in costs:
-                if smallest <= cost:
-                    break
-            i = costs.index(smallest)
-            path.append((node, i))
-            if len(path) > self._height:
-                return node.ranks[i], node.children[i]
-            node = node.children[i]
-
-    def _path_to(self, rank: int) -> _Path:
-        """The way down to a task in the line. Raises ``KeyError`` if there is none of this rank."""
-        node = self._root
-        path: _Path = []
-        for _ in range(self._height):
-            i = bisect_right(node.ranks, rank) - 1
-            path.append((node, i))
-            node = node.children[i]
-        i = bisect_left(node.ranks, rank)
-        if i == len(node.ranks) or node.ranks[i] != rank:
-            raise KeyError(rank)
-        path.append((node, i))
-        return path
-
-    # -- keeping the tree in shape -------------------------------------------------------------------------------
-
-    def _leaves(self, node: _Node, height: int) -> Iterator[_Node]:
-        if height == 0:
-            yield node
-            return
-        for child in node.children:
-            yield from self._leaves(child, height - 1)
-
-    def _split(self, path: _Path) -> None:
-        """Halve an overfull leaf, and its parents as far as they overflow."""
-        node, _ = path.pop()
-        while len(node.ranks) > _WIDTH_MAX:
-            right = node.cut()
-            if not path:
-                self._root = _Node([], [], None, [])
-                self._root.insert(0, node.ranks[0], min(node.costs), node.limit_min(), node)
-                self._root.insert(1, right.ranks[0], min(right.costs), right.limit_min(), right)
-                self._height += 1
-                return
-            parent, i = path.pop()
-            _refresh(parent, i)
-            parent.insert(i + 1, right.ranks[0], min(right.costs), right.limit_min(), right)
-            node = parent
-
-    def _shrink(self, node: _Node, path: _Path, cost: int, limit: float) -> None:
-        """After a removal: correct the minima above, and drop or merge nodes that became small."""
-        while path:
-            parent, i = path.pop()
-            if len(node.ranks) < _WIDTH_MIN and _merge(parent, i):
-                # Two children changed places with one: the minima of the parent itself may have changed as well.
-                node = parent
-                continue
-            # Taking away an infinite limit cannot change a minimum.
-            stale_cost = parent.costs[i] == cost
-            stale_limit = limit != math.inf and parent.limits is not None and parent.limits[i] == limit
-            if stale_cost:
-                parent.costs[i] = smallest = min(node.costs)
-                stale_cost = smallest != cost
-            if stale_limit and parent.limits is not None:
-                parent.limits[i] = node.limit_min()
-                stale_limit = parent.limits[i] != limit
-            if not (stale_cost or stale_limit):
-                return
-            node = parent
-        self._lower()
-
-    def _lower(self) -> None:
-        """Drop levels that hold a single node."""
-        while self._height and len(self._root.children) <= 1:
-            self._root = self._root.children[0] if self._root.children else _Node([], [], None, [])
-            self._height = self._height - 1 if self._root.children else 0
-
-
-def _refresh(parent: _Node, i: int) -> None:
-    """Work out anew what a branch knows about child ``i``."""
-    child = parent.children[i]
-    parent.costs[i] = min(child.costs)
-    if parent.limits is not None:
-        parent.limits[i] = child.limit_min()
-
-
-def _merge(parent: _Node, i: int) -> bool:
-    """Drop child ``i`` if it is empty, or merge it with a neighbour if both fit in half a node."""
-    if not parent.children[i].ranks:
-        parent.drop(i)
-        return True
-    left = i if i + 1 < len(parent.children) else i - 1
-    if left < 0:
-        return False
-    keep, gone = parent.children[left], parent.children[left + 1]
-    if len(keep.ranks) + len(gone.ranks) > _WIDTH_MAX // 2:
-        return False
-    keep.absorb(gone)
-    parent.drop(left + 1)
-    _refresh(parent, left)
-    return True
-
-
-def _search(node: _Node, height: int, rank: int, boxes: list[tuple[float, float]], path: _Path) -> bool:
-    """Depth first to a task inside a box and behind ``rank``; the way to it is put on ``path``, last step first."""
-    start = bisect_right(node.ranks, rank)
-    if height:
-        start = max(0, start - 1)
-    for i in range(start, len(node.ranks)):
-        cost, limit = node.costs[i], math.inf if node.limits is None else node.limits[i]
-        if not any(cost <= box_cost and limit <= box_limit for box_cost, box_limit in boxes):
-            continue
-        if not height or _search(node.children[i], height - 1, rank, boxes, path):
-            path.append((node, i))
-            return True
-    return False
+        return sum(band.ahead_of(rank) for band in self._bands[: band_of(rank) + 1])

@@ -12,14 +12,15 @@ What a task goes through happens here, whatever the event was that caused it (``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from parking_lot_core._values import evolve
+from parking_lot_core.backfill import Backfill, Mark
 from parking_lot_core.checkpoint import Checkpoint
 from parking_lot_core.commands import Command, Expire, Interrupt, Start
 from parking_lot_core.config import PoolConfig
 from parking_lot_core.devices import Device, planned_end
-from parking_lot_core.dispatch import Backfill, Walk
+from parking_lot_core.dispatch import Walk
 from parking_lot_core.lifecycle import Move, move
 from parking_lot_core.ranking import FairShare
 from parking_lot_core.timers import Alarm, Timer, Timers
@@ -61,7 +62,7 @@ class Lot:
         self.backfill = Backfill(config.backfill_window)
         self.timers = Timers(self._is_live)
         self.waiting = Waiting(config.aging, self.timers)
-        self.walk = Walk(self.waiting, self.tasks, self.backfill)
+        self.walk = Walk(self.waiting.line, self.backfill)
         self.devices = {name: Device(name, order, units) for order, (name, units) in enumerate(config.budgets.items())}
         #: The most units that any device ever had: no larger task is admitted.
         self.capacity_ever = 0
@@ -98,18 +99,14 @@ class Lot:
         self.waiting.forget(task.metadata.id)
         if self._sequences is not None:
             self._sequences.discard(task.sequence)
-        self.timers.compact(len(self.tasks))
 
     def dispatch(self, commands: list[Command]) -> None:
         """Start what may start."""
-        walk = self.walk
-        while (found := walk.find(self.now)) is not None:
-            rank, task, device = found
-            claim = device.claim
-            if claim is not None and claim.counted:
-                self.backfill.passed(claim.task, self.now)
+        for rank, task, device in self.walk.starts(self.now):
+            if device.claim is not None and device.claim.counted:
+                self.backfill.passed(device.claim, self.now)
             self.waiting.line.remove(rank)
-            walk.left(rank)
+            self.walk.left(rank)
             self.backfill.unmark(task.metadata.id)
             commands.append(self._start(task, device))
 
@@ -177,6 +174,7 @@ class Lot:
             elif (ranks := self.waiting.promote(task)) is not None:
                 self.walk.left(ranks[0])
                 self.walk.joined(ranks[1], task)
+                self.backfill.promoted(task_id, ranks[1])
 
     def _is_live(self, timer: Timer) -> bool:
         due, sequence, alarm, task_id = timer
@@ -221,7 +219,7 @@ class Lot:
             next_sequence=self.next_sequence,
             virtual_time=self.share.virtual_time,
             finish_tags=self.share.finish_tags(),
-            passed_over=tuple(sorted(self.backfill.passed_over().items())),
+            passed_over=self.backfill.passed_over(),
             devices=tuple(device.record() for device in self.devices.values()),
         )
 
@@ -230,7 +228,6 @@ class Lot:
         self.now = checkpoint.now
         self.next_sequence = checkpoint.next_sequence
         self.share.restore(checkpoint.virtual_time, checkpoint.finish_tags)
-        self.backfill.restore(dict(checkpoint.passed_over))
         for record in checkpoint.devices:
             device = self._device(record.device) if record.configured == 0 else self.devices.get(record.device)
             if device is not None and device.configured == record.configured:
@@ -238,7 +235,14 @@ class Lot:
                 device.resize(record.capacity)
         for task in tasks:
             self._adopt(task)
+        self.backfill.restore(self._marks(checkpoint))
         self._measure()
+
+    def _marks(self, checkpoint: Checkpoint) -> Iterator[Mark]:
+        for task_id, since in checkpoint.passed_over:
+            task = self.tasks.get(task_id)
+            if task is not None and task.state is TaskState.PARKED:
+                yield Mark(self.waiting.rank(task), task, since)
 
     def _adopt(self, task: ScheduledTask) -> None:
         self.next_sequence = max(self.next_sequence, task.sequence + 1)

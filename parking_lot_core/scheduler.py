@@ -181,7 +181,7 @@ class Scheduler:
         task = lot.tasks.get(task_id)
         if task is None:
             return None
-        lot.walk.find(lot.now)  # starts nothing: it is to show who claims which device at this moment
+        lot.walk.look(lot.now)
         return explain(task, self.position(task_id), lot.now, tuple(lot.devices.values()), lot.backfill)
 
     # -- events --------------------------------------------------------------------------------------------------

@@ -68,11 +68,10 @@ class Waiting:
 
     def promote(self, task: ScheduledTask) -> tuple[int, int] | None:
         """The task has waited long enough for the next class. Returns its old and new ranks if it is in the line."""
-        waiting = task.metadata.id not in self._delayed
         old = self.rank(task)
         self._levels[task.metadata.id] += 1
         self._await_promotion(task)
-        if not waiting:
+        if task.metadata.id in self._delayed:
             return None
         self.line.remove(old)
         return old, self._join(task)
