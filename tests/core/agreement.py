@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from parking_lot_core import Checkpoint, Scheduler
-from tests.core.history import MakeScheduler
+from parking_lot_core import Checkpoint
+from tests.core.history import AnyScheduler, MakeScheduler
 from tests.core.model import Model
 from tests.core.worlds import World
 
@@ -31,7 +31,7 @@ def agrees_in_a_long_line(make: MakeScheduler, world: World) -> None:
             assert_same_state(scheduler, model)
 
 
-def assert_same_state(scheduler: Scheduler, model: Model) -> None:
+def assert_same_state(scheduler: AnyScheduler, model: Model) -> None:
     """Everything that a reader can see of both."""
     assert comparable(scheduler.checkpoint()) == comparable(model.checkpoint())
     tasks, waiting = list(scheduler.tasks()), list(scheduler.waiting())
@@ -43,13 +43,13 @@ def assert_same_state(scheduler: Scheduler, model: Model) -> None:
     assert numbers(scheduler) == numbers(model)
 
 
-def numbers(scheduler: Scheduler | Model) -> list[object]:
+def numbers(scheduler: AnyScheduler) -> list[object]:
     devices = [(device.name, device.capacity, device.used, device.free) for device in scheduler.devices]
     totals = (scheduler.now, scheduler.queue_depth, scheduler.running_count, scheduler.places_taken)
     return [*devices, *totals, scheduler.largest_device]
 
 
-def assert_deadline_is_early_enough(scheduler: Scheduler, model: Model) -> None:
+def assert_deadline_is_early_enough(scheduler: AnyScheduler, model: Model) -> None:
     """A ``Tick`` at the deadline comes no later than the first one that would do something; and never for the past."""
     deadline, needed = scheduler.next_deadline(), model.next_deadline()
     assert deadline is None or deadline > model.now, f"deadline {deadline} at {model.now}"

@@ -202,9 +202,10 @@ class Order(Policy):
     """5. Nothing starts while a task of higher rank is eligible, fits the same device and asks for no more."""
 
     def command(self, command: Command) -> None:
-        row = self.history.rows.get(command.task.id) if isinstance(command, Enqueue) else None
-        if row is not None and place(row) != place(command.task):
-            raise Broken("order", f"{command} takes another place than {place(row)}")
+        if isinstance(command, Enqueue):
+            row = self.history.rows.get(command.task.id, command.task)
+            if place(row) != place(command.task):
+                raise Broken("order", f"{command} takes another place than {place(row)}")
         if isinstance(command, Start):
             free = self.history.free(command.device)
             task = self.history.rows[command.task.id]

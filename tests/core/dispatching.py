@@ -25,7 +25,8 @@ class Dispatching(Ledger):
 
     def _walk(self) -> bool:
         """Start one task, the first that may. Returns whether there was one."""
-        self.claims = claims = {}
+        claims: dict[str, ScheduledTask] = {}
+        self.claims = claims
         closed: set[str] = set()
         free = {device.device: self._free(device) for device in self.records}
         for task in self.waiting():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from parking_lot_core import Cancelled, CapacityChanged, OutcomeStatus, PoolConfig, Tick
 from tests.core.play import Deliver, Enqueue, Play, Start, finish, submit
 
 
-def strict(**more: object) -> PoolConfig:
+def strict(**more: Any) -> PoolConfig:
     return PoolConfig(max_units=8, backfill_window=0, **more)
 
 
@@ -256,7 +257,7 @@ def test_a_reservation_holds_even_after_the_window() -> None:
 # Several devices
 
 
-def two(**more: object) -> PoolConfig:
+def two(**more: Any) -> PoolConfig:
     return PoolConfig(devices={"big": 8, "small": 4}, **more)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hypothesis import given
 
-from parking_lot_core import CapacityChanged, PoolConfig, ScheduledTask, Scheduler, TaskState
+from parking_lot_core import CapacityChanged, Event, PoolConfig, ScheduledTask, Scheduler, TaskState
 from parking_lot_core.explain import Explanation, Reason
 from tests.core import worlds
 from tests.core.depth import examples
@@ -16,7 +17,7 @@ from tests.core.strategies import worlds as worlds_of
 from tests.core.worlds import Climate, World
 
 
-def lot(*events: object, **policy: object) -> Scheduler:
+def lot(*events: Event, **policy: Any) -> Scheduler:
     scheduler = Scheduler(PoolConfig(**policy))
     for event in events:
         scheduler.step(event)
