@@ -239,11 +239,11 @@ class ResourcePool:
                     return await self._send(ask)
                 except DuplicateTask:  # another process was faster
                     found = await self._loop.find(task_id)
-            if not again_is_fine:
-                raise duplicate(task_id)
             ticket = found if isinstance(found, Ticket) else None
             if ticket is not None:
-                await ticket.answered()
+                await ticket.answered()  # raises if the task that was found could not be saved
+            if not again_is_fine:
+                raise duplicate(task_id)
             return TaskHandle(self, task_id, ticket)
         finally:
             self._being_submitted.pop(task_id).set()

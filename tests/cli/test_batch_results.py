@@ -125,7 +125,10 @@ def test_a_result_whose_line_moved_gets_the_new_number(tmp_path: Path) -> None:
     found = looked_at(file, "new", "a", "b")
     assert found.done == {digest_of("a"), digest_of("b")}
     entries = put_in_order(file, "new", "a", "b")
-    assert [(entry["id"], entry["line"], entry["result"]) for entry in entries] == [("a", 2, "héllo"), ("b", 3, "\ud800")]
+    assert [(entry["id"], entry["line"], entry["result"]) for entry in entries] == [
+        ("a", 2, "héllo"),
+        ("b", 3, "\ud800"),
+    ]
 
 
 def test_results_of_tasks_that_left_the_input_stay_without_a_line(tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_the_results_of_another_input_are_refused(tmp_path: Path) -> None:
 def test_places_where_no_file_can_be(tmp_path: Path) -> None:
     with pytest.raises(BatchError, match="is a directory: name a file"):
         looked_at(tmp_path)
-    with pytest.raises(BatchError, match="there is no directory .*missing: make it"):
+    with pytest.raises(BatchError, match=r"there is no directory .*missing: make it"):
         looked_at(tmp_path / "missing" / "r.jsonl")
 
 
@@ -227,7 +230,7 @@ async def test_the_writer_notices_that_it_is_not_alone(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_full_disk_is_said_in_words() -> None:
     full = Path("/dev/full")
-    if not full.exists():
+    if not full.exists():  # noqa: ASYNC240
         pytest.skip("this system has no /dev/full")
     writer = ResultsWriter.open(full, examine(full, dict))
     writer.add(result("a", 1))
