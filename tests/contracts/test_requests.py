@@ -64,7 +64,7 @@ async def test_waiting_ends_with_a_request(lot: Lot) -> None:
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
                 group.start_soon(queue.wait_for_requests)
-                await anyio.sleep(0.01)
+                await anyio.sleep(0.2)  # It has looked, and found nothing.
                 await queue.post(cancellation("a"))
 
 
@@ -107,17 +107,18 @@ async def test_overview(lot: Lot) -> None:
         parked("first", 3, tag=7),
         parked("third", 4, tag=2**70 + 1),
         parked("urgent", 5, priority=Priority.CRITICAL),
+        parked("fourth", 8, tag=10**30),
     ]
     begun, ending = running(parked("begun", 6)), stopping(running(parked("ending", 7)))
     async with lot.opened() as queue, lot.opened_mailbox() as mailbox:
         queue.adopt(mailbox)
-        await queue.save(batch(added=[*tasks, ending, begun], delivered=[delivery("old")], next_sequence=8))
+        await queue.save(batch(added=[*tasks, ending, begun], delivered=[delivery("old")], next_sequence=9))
         await queue.post(cancellation("low"))
-        seen = await queue.overview(limit=4)
-        assert [task.id for task in seen.waiting] == ["urgent", "first", "second", "third"]
+        seen = await queue.overview(limit=5)
+        assert [task.id for task in seen.waiting] == ["urgent", "first", "second", "third", "fourth"]
         assert list(seen.running) == [begun, ending]
-        assert (seen.parked, seen.requests, seen.outcomes, seen.set_aside) == (5, 1, 1, 0)
-        assert seen.checkpoint == checkpoint(8)
+        assert (seen.parked, seen.requests, seen.outcomes, seen.set_aside) == (6, 1, 1, 0)
+        assert seen.checkpoint == checkpoint(9)
         assert seen.host is not None
         assert seen.host.pid > 0
         assert (await queue.overview(limit=0)).waiting == []
@@ -152,7 +153,7 @@ async def test_another_object_posts_and_looks_while_one_schedules(shared_lot: Lo
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
                 group.start_soon(scheduling.wait_for_requests)
-                await anyio.sleep(0.01)
+                await anyio.sleep(0.2)
                 number = await looking.post(submission("c"))
         assert [request.number for request in await scheduling.requests()] == [number]
         await scheduling.save(batch(answered=[number]))

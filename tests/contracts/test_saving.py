@@ -189,3 +189,16 @@ async def test_another_object_finds_everything(shared_lot: Lot) -> None:
         assert loaded.checkpoint == checkpoint(9)
         assert await queue.payloads([DETAILED.id]) == {DETAILED.id: b"payload"}
         assert begun.state is TaskState.RUNNING
+
+
+async def test_objects_that_schedule_in_turns(shared_lot: Lot) -> None:
+    queues = [shared_lot.queue(), shared_lot.queue()]
+    for turn in range(6):
+        queue = queues[turn % 2]
+        await queue.open()
+        await queue.save(batch(added=[StoredTask(parked(f"t{turn}", turn + 1), b"payload %d" % turn, BOX)]))
+        await queue.aclose()
+    async with shared_lot.opened() as queue:
+        assert await queue.payloads([f"t{turn}" for turn in range(6)]) == {
+            f"t{turn}": b"payload %d" % turn for turn in range(6)
+        }

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from parking_lot_drivers.errors import NotALot, StoreError, StoreInUse, StoreTooNew, StoreUnavailable
-from parking_lot_drivers.ports import Mailbox, TaskQueue
+from parking_lot_drivers.ports import Mailbox, StoredTask, TaskQueue
 from parking_lot_drivers.stores.memory import MemoryMailbox
 from parking_lot_drivers.stores.sql import sqlite_schema
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
@@ -173,6 +173,20 @@ async def test_the_message_of_a_full_refusal_says_what_to_do(tmp_path: Path) -> 
     queue = SqliteQueue(tmp_path / "pool.sqlite", "pool")
     with pytest.raises(StoreUnavailable, match=r"pool\.sqlite is not open: await open\(\) first"):
         await queue.load()
+
+
+async def test_payloads_leave_the_file_with_their_tasks(tmp_path: Path) -> None:
+    file = tmp_path / "pool.sqlite"
+    queue = SqliteQueue(file, "pool")
+    await queue.open()
+    for turn in range(5):
+        await queue.save(batch(added=[StoredTask(parked(f"t{turn}", turn + 1), bytes(1_000_000), BOX)]))
+        await queue.save(batch(removed=[f"t{turn}"]))
+    await queue.save(batch(added=[parked("stays", 9)]))
+    await queue.aclose()
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT body FROM payloads").fetchall() == [(b"{}",)]
+    assert file.stat().st_size < 2_000_000  # The room of the first was used again.
 
 
 async def test_adopting_goes_by_file(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from parking_lot_drivers.stores.sql.columns import Row
 #: costs several times as much per call as SQLite needs for the row.
 Cursor: TypeAlias = Any
 
+#: Numbers for so many new payloads.
+Numbering: TypeAlias = Callable[[Cursor, int], Sequence[int]]
+
 
 def fetch_one(cursor: Cursor, statement: str, *parameters: object) -> Any:
     """The first row, or ``None``. Not every driver's ``execute`` returns the cursor."""
@@ -40,14 +43,15 @@ class Rules:
     Attributes:
         dialect: compiles statements; its parameters must be positional.
         execute_rows: runs a statement for each row, in order; returns how many rows it touched.
-        reserve: the numbers of the next so many payloads; called inside the transaction that inserts them.
+        numbering: makes what gives the numbers of the next so many payloads, for as long as a lease is held; it is
+            called inside the transaction that inserts them.
         insert_numbered: runs an ``INSERT`` of one row and returns the number that the database gave it.
         insert_new: an ``INSERT`` that leaves rows out that would violate a unique constraint.
     """
 
     dialect: Dialect
     execute_rows: Callable[[Cursor, str, Sequence[Row]], int]
-    reserve: Callable[[Cursor, int], Sequence[int]]
+    numbering: Callable[[], Numbering]
     insert_numbered: Callable[[Cursor, str, Row], int]
     insert_new: Callable[[Table], Insert]
 
@@ -57,11 +61,8 @@ def _sqlite_execute_rows(cursor: Cursor, statement: str, rows: Sequence[Row]) ->
     # waiting task has seven of them. So None is written into the statement; rows fall into few patterns of None.
     touched = 0
     for types, run in groupby(rows, key=_types):
-        if NoneType in types:
-            given = [kind is not NoneType for kind in types]
-            cursor.executemany(_with_nulls(statement, tuple(given)), [tuple(compress(row, given)) for row in run])
-        else:
-            cursor.executemany(statement, run)
+        text, given = _with_nulls(statement, types)
+        cursor.executemany(text, [tuple(compress(row, given)) for row in run])
         touched += cursor.rowcount
     return touched
 
@@ -71,16 +72,27 @@ def _types(row: Row) -> tuple[type, ...]:
 
 
 @lru_cache(maxsize=256)
-def _with_nulls(statement: str, given: tuple[bool, ...]) -> str:
+def _with_nulls(statement: str, types: tuple[type, ...]) -> tuple[str, tuple[bool, ...]]:
+    """The statement with NULL for each ``None``, and which of the values remain to be bound."""
+    given = tuple(kind is not NoneType for kind in types)
     parts = statement.split("?")
     assert len(parts) == len(given) + 1
-    return parts[0] + "".join(("?" if bound else "NULL") + part for bound, part in zip(given, parts[1:], strict=True))
+    marks = ["?" if bound else "NULL" for bound in given]
+    return parts[0] + "".join(mark + part for mark, part in zip(marks, parts[1:], strict=True)), given
 
 
-def _sqlite_reserve(cursor: Cursor, count: int) -> Sequence[int]:
-    # There is one writer at a time, so the largest number cannot change before our rows are in.
-    (largest,) = fetch_one(cursor, "SELECT coalesce(max(number), 0) FROM payloads")
-    return range(largest + 1, largest + 1 + count)
+class _SqliteNumbering:
+    """Numbers payloads from one past the largest that there is. Only the holder of the lease writes payloads."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+
+    def __call__(self, cursor: Cursor, count: int) -> Sequence[int]:
+        if self._next is None:
+            self._next = fetch_one(cursor, "SELECT coalesce(max(number), 0) + 1 FROM payloads")[0]
+        first = self._next
+        self._next = first + count
+        return range(first, first + count)
 
 
 def _sqlite_insert_numbered(cursor: Cursor, statement: str, row: Row) -> int:
@@ -95,7 +107,7 @@ def _sqlite_insert_new(table: Table) -> Insert:
 SQLITE = Rules(
     dialect=sqlite.dialect(),
     execute_rows=_sqlite_execute_rows,
-    reserve=_sqlite_reserve,
+    numbering=_SqliteNumbering,
     insert_numbered=_sqlite_insert_numbered,
     insert_new=_sqlite_insert_new,
 )

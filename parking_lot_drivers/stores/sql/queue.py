@@ -36,6 +36,7 @@ class QueueSql:
     def __init__(self, statements: Statements, pool: str) -> None:
         self._sql = statements
         self._pool = pool
+        self._number = statements.rules.numbering()
 
     # Writing
 
@@ -59,7 +60,7 @@ class QueueSql:
             cursor.execute(self._sql.insert_checkpoint, (self._pool, body))
 
     def _add(self, cursor: Cursor, added: Sequence[StoredTask]) -> None:
-        numbers = self._sql.rules.reserve(cursor, len(added))
+        numbers = self._number(cursor, len(added))
         pool = self._pool
         bodies = [(number, stored.payload) for number, stored in zip(numbers, added, strict=True)]
         tasks = [encode_task(pool, stored, number) for number, stored in zip(numbers, added, strict=True)]
@@ -109,6 +110,7 @@ class QueueSql:
 
     def take_lease(self, connection: Connection, host: Host) -> None:
         """Write down who schedules."""
+        self._number = self._sql.rules.numbering()
         cursor = connection.connection.cursor()
         cursor.execute(self._sql.delete_lease, (self._pool,))
         cursor.execute(self._sql.insert_lease, (self._pool, host.pid, host.hostname, host.renewed_at))
