@@ -41,7 +41,7 @@ class Faults:
 
 
 class _FaultyQueue(TaskQueue):
-    """A mixin for queues. ``unreadable``: whose payloads cannot be read. ``payload_faults``: how many reads still fail."""
+    """For queues. ``unreadable``: whose payload cannot be read. ``payload_faults``: how many reads will fail."""
 
     faults: Faults
     unreadable: set[str]
