@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +33,19 @@ def parking_lot(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def make_lot(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Makes a ``LotFolder`` in ``tmp_path``; its processes end with the test."""
+    from tests.cli.lots import LotFolder
+
+    made: list[LotFolder] = []
+
+    def make(**pool: Any) -> LotFolder:
+        made.append(LotFolder(tmp_path, **pool))
+        return made[-1]
+
+    yield make
+    for lot in made:
+        lot.close()
