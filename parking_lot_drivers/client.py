@@ -32,7 +32,7 @@ from parking_lot_drivers.ports import Loaded, Mailbox, Overview, Request, TaskQu
 
 _POLL_S = 0.02
 _POLL_MAX_S = 0.5
-_REQUESTS_MAX = 1_000_000
+_PAGE = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -209,9 +209,12 @@ class LotClient:
         return Standing(task_id=task_id, state=result.status, since=result.finished_at, result=result)
 
     async def _among_requests(self, task_id: str) -> Standing | None:
-        for request in await self._queue.requests(limit=_REQUESTS_MAX):
-            if request.task_id == task_id and request.task is not None:
-                return Standing(task_id=task_id, state=TaskState.NEW, since=request.at, metadata=request.task)
+        after = 0
+        while found := await self._queue.requests(after=after, limit=_PAGE):
+            for request in found:
+                if request.task_id == task_id and request.task is not None:
+                    return Standing(task_id=task_id, state=TaskState.NEW, since=request.at, metadata=request.task)
+            after = found[-1].number
         return None
 
     def _unknown(self, task_id: str) -> UnknownTask:
