@@ -32,7 +32,7 @@ def version_of(cursor: Cursor, file: Path) -> int:
     """
     (application_id,) = fetch_one(cursor, "PRAGMA application_id")
     (version,) = fetch_one(cursor, "PRAGMA user_version")
-    tables = {name for (name,) in fetch_all(cursor, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    tables = {name for (name,) in fetch_all(cursor, "SELECT name FROM sqlite_master WHERE type = 'table'")}
     if application_id == 0 and version == 0 and not tables:
         return 0
     if application_id != APPLICATION_ID:
