@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 
 from parking_lot_core.devices import Claim, Device
@@ -106,30 +107,36 @@ class Backfill:
 
     def settle(self, claim: Claim, device: Device, now: float) -> None:
         """Set the terms of a blocked task's claim on a device."""
+        if claim.counted and not device.ends and now - self._next_since < self.window:
+            return  # no run limit has come in and no mark has run out, so the terms are what they were
+        claim.close()
         if self.bounded:
             shadow = device.shadow(claim.task.metadata.cost.units)
             if shadow is not None:
-                claim.set_terms(shadow.spare, shadow.end)
-            elif self._marks and self.is_exhausted(claim.task, now):
-                claim.set_terms(0, -math.inf)
+                claim.offer, claim.until = shadow.spare, shadow.end
             else:
-                claim.counted = True
+                claim.counted = not self.is_exhausted(claim.task, now)
         else:
             claim.counted = self.window > 0
 
     def best(self, task: ScheduledTask, devices: Sequence[Device]) -> Device:
         """The device on which a blocked task should wait: where it can start soonest, or where it lacks least."""
+        if not (self.bounded and any(device.ends for device in devices)):
+            return max(devices, key=_free)  # the first of those that have most
         units = task.metadata.cost.units
 
-        def preference(device: Device) -> tuple[float, int, int]:
-            shadow = device.shadow(units) if self.bounded else None
-            return (math.inf if shadow is None else shadow.end, units - device.free, device.order)
+        def preference(device: Device) -> tuple[float, int]:
+            shadow = device.shadow(units)
+            return (math.inf if shadow is None else shadow.end, units - device.free)
 
         return min(devices, key=preference)
 
 
 def _rank(mark: Mark) -> int:
     return mark.rank
+
+
+_free = operator.attrgetter("free")
 
 
 def _since(mark: Mark) -> float:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from parking_lot_core.types import ScheduledTask
@@ -48,9 +48,11 @@ class _Node:
 
     def lower_limit(self, i: int, limit: float) -> None:
         """Note that a task with this run limit lies at or below child ``i``."""
-        if self.limits is None:
-            self.limits = [math.inf] * len(self.ranks)
-        self.limits[i] = min(self.limits[i], limit)
+        limits = self.limits
+        if limits is None:
+            limits = self.limits = [math.inf] * len(self.ranks)
+        if limit < limits[i]:
+            limits[i] = limit
 
     def insert(self, i: int, rank: int, cost: int, limit: float, child: Any) -> None:
         """Put a child at place ``i``."""
@@ -63,7 +65,9 @@ class _Node:
             self.lower_limit(i, limit)
 
     def drop(self, i: int) -> None:
-        """Take the child at place ``i`` out."""
+        """Take the child at place ``i`` out of a branch. The first place keeps its bound: nothing ranks before it."""
+        if i == 0 and len(self.ranks) > 1:
+            self.ranks[1] = self.ranks[0]
         del self.ranks[i], self.costs[i], self.children[i]
         if self.limits is not None:
             del self.limits[i]
@@ -86,6 +90,30 @@ class _Node:
         self.ranks += right.ranks
         self.costs += right.costs
         self.children += right.children
+
+
+class Offer:
+    """What a search asks for: tasks that cost at most ``cost``, or lie in a box (largest cost, longest run limit)."""
+
+    __slots__ = ("boxes", "cost", "longest", "widest")
+
+    def __init__(self, cost: float, boxes: Sequence[tuple[float, float]]) -> None:
+        self.cost = cost
+        self.boxes = boxes
+        #: The largest cost, and the longest run limit of a task that costs more than ``cost``.
+        self.widest = cost
+        self.longest = -math.inf
+        for box_cost, box_limit in boxes:
+            if box_cost > self.widest:
+                self.widest = box_cost
+            if box_limit > self.longest:
+                self.longest = box_limit
+
+    def boxes_cover(self, cost: float, limit: float) -> bool:
+        """Whether such a task lies in a box."""
+        if cost > self.widest or limit > self.longest:
+            return False
+        return any(cost <= box_cost and limit <= box_limit for box_cost, box_limit in self.boxes)
 
 
 _Path: TypeAlias = list[tuple[_Node, int]]
@@ -117,17 +145,17 @@ class Band:
         """Insert a task whose rank is not in the band yet."""
         metadata = task.metadata
         cost = metadata.cost.units
+        limit = metadata.run_timeout
         if cost < self.cost_min:
             self.cost_min = cost
         self._path = []
         node = self._root
         for _ in range(self._height):
             i = bisect_right(node.ranks, rank) - 1
-            if i < 0:
-                i = 0
-                node.ranks[0] = rank
             if cost < node.costs[i]:
                 node.costs[i] = cost
+            if limit is not None:
+                node.lower_limit(i, limit)
             node = node.children[i]
         ranks = node.ranks
         i = bisect_right(ranks, rank)
@@ -136,9 +164,8 @@ class Band:
         node.children.insert(i, task)
         if node.limits is not None:
             node.limits.insert(i, math.inf)
-        if metadata.run_timeout is not None:
-            for node, i in self._path_to(rank):
-                node.lower_limit(i, metadata.run_timeout)
+        if limit is not None:
+            node.lower_limit(i, limit)
         if len(ranks) > _WIDTH_MAX:
             self._split(self._path_to(rank))
 
@@ -163,19 +190,24 @@ class Band:
 
     def first(self, cost: float, last: float = math.inf) -> tuple[int, ScheduledTask] | None:
         """Rank and task of the highest rank that costs at most ``cost``, if that is at most ``last``."""
+        root = self._root
+        if last != math.inf and cost < min(root.costs[: bisect_right(root.ranks, last)], default=math.inf):
+            return None
         if cost < self.cost_min:
             return None
         self._path = []
-        return self._descend(self._root, cost, last)
+        return self._descend(root, cost, last)
 
     def after(self, rank: int, cost: float) -> tuple[int, ScheduledTask] | None:
         """Like ``first``, among the tasks that rank strictly behind ``rank``."""
+        if rank < self.rank_min:
+            return self.first(cost)
         if cost < self.cost_min:
             return None
         node = self._root
         path: _Path = []
         for _ in range(self._height):
-            i = max(0, bisect_right(node.ranks, rank) - 1)
+            i = bisect_right(node.ranks, rank) - 1
             path.append((node, i))
             node = node.children[i]
         start = bisect_right(node.ranks, rank)
@@ -193,12 +225,28 @@ class Band:
             node, start = path.pop()
             start += 1
 
-    def after_within(
-        self, rank: int, cost: float, boxes: list[tuple[float, float]]
-    ) -> tuple[int, ScheduledTask] | None:
-        """Like ``after``, for tasks that cost at most ``cost`` or lie in a box: (largest cost, longest run limit)."""
+    def after_within(self, rank: int, offer: Offer) -> tuple[int, ScheduledTask] | None:
+        """Like ``after``, for tasks that the offer covers."""
+        if self.cost_min > offer.widest:
+            return None
+        if self._root.limit_min() > offer.longest:
+            return self.after(rank, offer.cost)
         self._path = []
-        if not _search(self._root, self._height, rank, [(cost, math.inf), *boxes], self._path):
+
+        def search(node: _Node, height: int) -> bool:
+            """Depth first through the nodes that may hold such a task. Puts the way to it on the path, leaf first."""
+            costs, limits = node.costs, node.limits
+            start = bisect_right(node.ranks, rank)
+            for i in range(max(0, start - 1) if height else start, len(costs)):
+                least = costs[i]
+                if least > offer.cost and (limits is None or not offer.boxes_cover(least, limits[i])):
+                    continue
+                if height == 0 or search(node.children[i], height - 1):
+                    self._path.append((node, i))
+                    return True
+            return False
+
+        if not search(self._root, self._height):
             return None
         self._path.reverse()
         leaf, i = self._path[-1]
@@ -263,7 +311,7 @@ class Band:
             right = node.cut(last if i == last else last // 2)
             if not path:
                 self._root = _Node([], [], None, [])
-                self._root.insert(0, node.ranks[0], min(node.costs), node.limit_min(), node)
+                self._root.insert(0, self.rank_min, min(node.costs), node.limit_min(), node)
                 self._root.insert(1, right.ranks[0], min(right.costs), right.limit_min(), right)
                 self._height += 1
                 return
@@ -325,18 +373,3 @@ def _merge(parent: _Node, i: int) -> bool:
     parent.drop(left + 1)
     _refresh(parent, left)
     return True
-
-
-def _search(node: _Node, height: int, rank: int, boxes: list[tuple[float, float]], path: _Path) -> bool:
-    """Depth first to a task inside a box and behind ``rank``; the way to it is put on ``path``, last step first."""
-    start = bisect_right(node.ranks, rank)
-    if height:
-        start = max(0, start - 1)
-    for i in range(start, len(node.ranks)):
-        cost, limit = node.costs[i], math.inf if node.limits is None else node.limits[i]
-        if not any(cost <= box_cost and limit <= box_limit for box_cost, box_limit in boxes):
-            continue
-        if not height or _search(node.children[i], height - 1, rank, boxes, path):
-            path.append((node, i))
-            return True
-    return False

@@ -52,17 +52,17 @@ class Claim:
         """Whether a lower-ranked task with this cost and run limit may start now."""
         return self.counted or units <= self.offer or (limit is not None and limit <= self.until - now)
 
-    def set_terms(self, offer: float, until: float) -> None:
-        """Let only those pass who do not delay the blocked task; with ``offer`` 0 and ``until`` past, nobody."""
+    def close(self) -> None:
+        """Let nobody pass."""
         self.counted = False
-        self.offer = offer
-        self.until = until
+        self.offer = 0
+        self.until = -math.inf
 
 
 class Device:
     """Units of one device. ``order`` is its place in the order that breaks ties."""
 
-    __slots__ = ("_ends", "capacity", "capacity_max", "claim", "configured", "free", "name", "order", "used")
+    __slots__ = ("capacity", "capacity_max", "claim", "configured", "ends", "free", "name", "order")
 
     def __init__(self, name: str, order: int, configured: int) -> None:
         self.name = name
@@ -70,41 +70,38 @@ class Device:
         self.configured = configured
         self.capacity = configured
         self.capacity_max = configured
-        self.used = 0
         self.free = configured
         #: The first task that waits for this device in particular, as the last walk down the line found.
         self.claim: Claim | None = None
-        # (planned end, sequence, units) of the tasks on this device that have a run limit, in order.
-        self._ends: list[tuple[float, int, int]] = []
+        #: (planned end, sequence, units) of the tasks on this device that have a run limit, in order.
+        self.ends: list[tuple[float, int, int]] = []
 
     def take(self, task: ScheduledTask) -> None:
         """Hold a started task's units."""
         units = task.metadata.cost.units
-        self.used += units
         self.free -= units
         if task.metadata.run_timeout is not None:
-            insort(self._ends, (planned_end(task), task.sequence, units))
+            insort(self.ends, (planned_end(task), task.sequence, units))
 
     def release(self, task: ScheduledTask) -> None:
         """Give a task's units back."""
         units = task.metadata.cost.units
-        self.used -= units
         self.free += units
         if task.metadata.run_timeout is not None:
-            del self._ends[bisect_left(self._ends, (planned_end(task), task.sequence, units))]
+            del self.ends[bisect_left(self.ends, (planned_end(task), task.sequence, units))]
 
     def resize(self, units: int) -> None:
         """Change the capacity; what is taken stays taken."""
+        self.free += units - self.capacity
         self.capacity = units
         self.capacity_max = max(self.capacity_max, units)
-        self.free = units - self.used
 
     def shadow(self, units: int) -> Shadow | None:
         """When ``units`` will be free if every run ends at its limit; ``None`` if the limited runs do not suffice."""
         free = self.free
         if free >= units:
             return Shadow(-math.inf, free - units)
-        for end, _, released in self._ends:
+        for end, _, released in self.ends:
             free += released
             if free >= units:
                 return Shadow(end, free - units)
@@ -112,7 +109,7 @@ class Device:
 
     def view(self) -> DeviceView:
         """The device as a person sees it."""
-        return DeviceView(self.name, self.capacity, self.used, self.free)
+        return DeviceView(self.name, self.capacity, self.capacity - self.free, self.free)
 
     def record(self) -> DeviceRecord:
         """The device as a checkpoint keeps it."""

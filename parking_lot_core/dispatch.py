@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from parking_lot_core.backfill import Backfill
+from parking_lot_core.band import Offer
 from parking_lot_core.devices import Claim, Device
 from parking_lot_core.line import WaitingLine
 from parking_lot_core.types import ScheduledTask
@@ -35,12 +36,13 @@ class Walk:
         "_backfill",
         "_behind",
         "_bound",
-        "_boxes",
+        "_capacity_least",
         "_capacity_most",
         "_devices",
         "_head",
         "_line",
         "_now",
+        "_offer",
         "_only",
         "settled",
     )
@@ -52,12 +54,13 @@ class Walk:
         # The device, where there is one.
         self._only: Device | None = None
         self._capacity_most = 0
+        self._capacity_least = 0
         self._now = 0.0
-        # Rank up to which tasks have been visited, and what is on offer behind it: to tasks that cost at most
-        # ``_bound``, and to those inside a box (largest cost, longest run limit).
+        # Rank up to which tasks have been visited, and the largest cost that anything is on offer for behind it. Where
+        # it also depends on run limits, ``_offer`` says how.
         self._behind = 0
         self._bound: float = 0
-        self._boxes: list[tuple[float, float]] = []
+        self._offer: Offer | None = None
         # The first task in line that some device is large enough for, where that is known.
         self._head: Visit | None = None
         #: Whether the last walk found that nothing more may start, and nothing has happened since to change that.
@@ -70,6 +73,7 @@ class Walk:
         self._devices = devices
         self._only = devices[0] if len(devices) == 1 else None
         self._capacity_most = max(device.capacity for device in devices)
+        self._capacity_least = min(device.capacity for device in devices)
         self._head = None
         self.settled = False
 
@@ -81,7 +85,7 @@ class Walk:
                 self.settled = False
                 if self._head is not None and rank < self._head[0]:
                     self._head = (rank, task)
-        elif units <= self._bound or (self._boxes and any(units <= cost for cost, _ in self._boxes)):
+        elif units <= self._bound:
             self.settled = False
 
     def left(self, rank: int) -> None:
@@ -106,40 +110,58 @@ class Walk:
 
     def _starts_on(self, device: Device, now: float) -> Iterator[Found]:
         """The walk where there is one device: the head claims it, and the first exhausted task behind closes it."""
-        self._begin(now)
-        line, backfill = self._line, self._backfill
         while (head := self._head or self._find_head()) is not None and head[1].metadata.cost.units <= device.free:
+            self._head = device.claim = None
             yield head[0], head[1], device
-        if head is not None:
-            self._behind = head[0]
-            claim = device.claim = Claim(*head)
-            backfill.settle(claim, device, now)
-            while True:
-                self._measure()
-                last = backfill.closed_by(head[0], device, now)
-                # What is on offer is smaller than the head, and than all ahead of it, which no device could take.
-                if self._boxes:
-                    found = line.after_within(0, self._bound, self._boxes, last)
-                else:
-                    found = line.first(self._bound, last)
-                if found is None:
-                    break
-                yield found[0], found[1], device
-                backfill.settle(claim, device, now)
+        if head is None:
+            self._begin(now)
+        else:
+            claim = device.claim
+            if claim is None or claim.task is not head[1] or claim.rank != head[0]:
+                claim = device.claim = Claim(head[0], head[1])
+            yield from self._starts_behind(claim, device, now)
         self.settled = True
+
+    def _starts_behind(self, claim: Claim, device: Device, now: float) -> Iterator[Found]:
+        """The tasks that may pass the head, where there is one device."""
+        self._now = now
+        self._behind = rank = claim.rank
+        backfill = self._backfill
+        backfill.settle(claim, device, now)
+        last = backfill.closed_by(rank, device, now)
+        while True:
+            # What is on offer is smaller than the head, and than all ahead of it, which no device could take.
+            if claim.counted:
+                self._bound = device.free
+                self._offer = None
+                found = self._line.first(device.free, last)
+            else:
+                self._measure()
+                found = self._search(0, last)
+            if found is None:
+                return
+            yield found[0], found[1], device
+            if claim.counted:
+                backfill.passed(claim, now)
+            else:
+                backfill.settle(claim, device, now)
+            if found[0] == last:
+                last = backfill.closed_by(rank, device, now)
 
     def _starts_among(self, now: float) -> Iterator[Found]:
         """The walk where there are several devices: who claims which may change with every start."""
         while (found := self._first_start(now)) is not None:
             yield found
+            claim = found[2].claim
+            if claim is not None and claim.counted:
+                self._backfill.passed(claim, now)
         self.settled = True
 
     def _begin(self, now: float) -> None:
         self._now = now
         self._behind = 0
         self._bound = self._capacity_most
-        if self._boxes:
-            self._boxes = []
+        self._offer = None
         for device in self._devices:
             device.claim = None
 
@@ -157,6 +179,8 @@ class Walk:
             rank, task = visited
             device = self._place(task)
             if device is not None:
+                if visited is self._head:
+                    self._head = None
                 return rank, task, device
             self._behind = rank
             self._hold(rank, task)
@@ -165,16 +189,19 @@ class Walk:
 
     def _next(self, exhausted: list[Visit]) -> Visit | None:
         """The next task behind those visited that may start, claim or close something."""
-        if self._boxes:
-            found = self._line.after_within(self._behind, self._bound, self._boxes)
-        else:
-            found = self._line.after(self._behind, self._bound)
+        found = self._search(self._behind, math.inf)
         # Exhausted tasks, the last one first, are visited even when nothing on offer fits them.
         while exhausted and exhausted[-1][0] <= self._behind:
             exhausted.pop()
         if exhausted and (found is None or exhausted[-1][0] <= found[0]):
             found = exhausted.pop()
         return found
+
+    def _search(self, behind: int, last: float) -> Visit | None:
+        """The first task behind one rank, and not behind another, that something is on offer for."""
+        if self._offer is None:
+            return self._line.after(behind, self._bound, last)
+        return self._line.after_within(behind, self._offer, last)
 
     def _place(self, task: ScheduledTask) -> Device | None:
         """The best device on which the task may start now."""
@@ -194,16 +221,18 @@ class Walk:
     def _hold(self, rank: int, task: ScheduledTask) -> None:
         """Let a task that cannot start claim a device, or close one that it has waited for too long."""
         units = task.metadata.cost.units
-        usable = [device for device in self._devices if device.capacity >= units]
+        usable = self._devices
+        if units > self._capacity_least:
+            usable = [device for device in usable if device.capacity >= units]
         unclaimed = [device for device in usable if device.claim is None]
         if unclaimed:
             device = self._backfill.best(task, unclaimed)
-            device.claim = Claim(rank, task)
-            self._backfill.settle(device.claim, device, self._now)
+            claim = device.claim = Claim(rank, task)
+            self._backfill.settle(claim, device, self._now)
         elif usable and self._backfill.is_exhausted(task, self._now):
-            claim = self._backfill.best(task, usable).claim
-            assert claim is not None
-            claim.set_terms(0, -math.inf)
+            closed = self._backfill.best(task, usable).claim
+            assert closed is not None
+            closed.close()
         else:
             return
         self._measure()
@@ -211,15 +240,18 @@ class Walk:
     def _measure(self) -> None:
         """Work out what is still on offer to the tasks further down the line."""
         bound: float = 0
-        boxes = []
+        boxes: list[tuple[float, float]] = []
         for device in self._devices:
             claim = device.claim
-            offer: float = device.capacity if claim is None else device.free
+            reach: float = device.capacity if claim is None else device.free
             if claim is not None and not claim.counted:
-                if claim.until > self._now and offer > 0:
-                    boxes.append((offer, claim.until - self._now))
-                offer = min(offer, claim.offer)
-            if offer > bound:
-                bound = offer
-        self._bound = bound
-        self._boxes = boxes
+                if claim.until > self._now and reach > 0:
+                    boxes.append((reach, claim.until - self._now))
+                reach = min(reach, claim.offer)
+            if reach > bound:
+                bound = reach
+                if bound == self._capacity_most:
+                    boxes = []  # whatever is left in the line may claim a device
+                    break
+        self._offer = Offer(bound, boxes) if boxes else None
+        self._bound = bound if self._offer is None else self._offer.widest

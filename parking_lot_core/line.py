@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from parking_lot_core.band import Band
-from parking_lot_core.ranking import RANK_MIN_BY_CLASS, band_of
+from parking_lot_core.band import Band, Offer
+from parking_lot_core.ranking import CLASS_BITS, RANK_MIN_BY_CLASS
 from parking_lot_core.types import ScheduledTask
 
 
@@ -29,11 +29,11 @@ class WaitingLine:
 
     def add(self, rank: int, task: ScheduledTask) -> None:
         """Insert a task whose rank is not in the line yet."""
-        self._bands[band_of(rank)].add(rank, task)
+        self._bands[rank >> CLASS_BITS].add(rank, task)
 
     def remove(self, rank: int) -> ScheduledTask:
         """Take out the task of this rank. Raises ``KeyError`` if there is none."""
-        return self._bands[band_of(rank)].remove(rank)
+        return self._bands[rank >> CLASS_BITS].remove(rank)
 
     def first(self, cost: float, last: float = math.inf) -> tuple[int, ScheduledTask] | None:
         """Rank and task of the highest rank that costs at most ``cost``, if that is at most ``last``."""
@@ -42,24 +42,24 @@ class WaitingLine:
                 return None if band.rank_min > last else band.first(cost, last)
         return None
 
-    def after(self, rank: int, cost: float) -> tuple[int, ScheduledTask] | None:
-        """Rank and task of the highest rank behind ``rank`` that costs at most ``cost``."""
-        for band in self._bands[band_of(rank) :]:
-            found = band.after(rank, cost)
-            if found is not None:
-                return found
+    def after(self, rank: int, cost: float, last: float = math.inf) -> tuple[int, ScheduledTask] | None:
+        """Like ``first``, among the tasks that rank strictly behind ``rank``."""
+        for band in self._bands[rank >> CLASS_BITS :]:
+            if band.cost_min <= cost:
+                found = band.after(rank, cost)
+                if found is not None:
+                    return found if found[0] <= last else None
         return None
 
-    def after_within(
-        self, rank: int, cost: float, boxes: list[tuple[float, float]], last: float = math.inf
-    ) -> tuple[int, ScheduledTask] | None:
-        """Like ``after``, for tasks that cost at most ``cost`` or lie in a box: (largest cost, longest run limit)."""
-        for band in self._bands[band_of(rank) :]:
-            found = band.after_within(rank, cost, boxes)
-            if found is not None:
-                return found if found[0] <= last else None
+    def after_within(self, rank: int, offer: Offer, last: float = math.inf) -> tuple[int, ScheduledTask] | None:
+        """Like ``after``, for tasks that the offer covers."""
+        for band in self._bands[rank >> CLASS_BITS :]:
+            if band.cost_min <= offer.widest:
+                found = band.after_within(rank, offer)
+                if found is not None:
+                    return found if found[0] <= last else None
         return None
 
     def ahead_of(self, rank: int) -> int:
         """How many tasks rank before ``rank``: O(n / 64), for people who ask, not for scheduling."""
-        return sum(band.ahead_of(rank) for band in self._bands[: band_of(rank) + 1])
+        return sum(band.ahead_of(rank) for band in self._bands[: (rank >> CLASS_BITS) + 1])

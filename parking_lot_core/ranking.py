@@ -10,10 +10,10 @@ from parking_lot_core.types import Priority, ScheduledTask, TaskMetadata
 _SEQUENCE_BITS = 64
 _TAG_BITS = 96
 _TAG_MAX = (1 << _TAG_BITS) - 1
-_CLASS_BITS = _TAG_BITS + _SEQUENCE_BITS
-
+#: A rank without its lowest so many bits is the place of its class: 0 for the highest.
+CLASS_BITS = _TAG_BITS + _SEQUENCE_BITS
 #: The smallest rank of each class, the highest class first.
-RANK_MIN_BY_CLASS = tuple(place << _CLASS_BITS for place in range(len(Priority)))
+RANK_MIN_BY_CLASS = tuple(place << CLASS_BITS for place in range(len(Priority)))
 
 # Sequences are counted from the middle of their range, so that one from elsewhere may be negative.
 _BASE_BY_LEVEL = tuple(reversed([rank_min + (1 << _SEQUENCE_BITS - 1) for rank_min in RANK_MIN_BY_CLASS]))
@@ -25,11 +25,6 @@ _TICKS_PER_UNIT = 1 << 20
 def rank_of(level: int, tag: int, sequence: int) -> int:
     """Rank of a task: its class (0 to 3), then its fair-share tag, then its sequence."""
     return _BASE_BY_LEVEL[level] + (tag << _SEQUENCE_BITS) + sequence
-
-
-def band_of(rank: int) -> int:
-    """The place of the rank's class: 0 for the highest."""
-    return rank >> _CLASS_BITS
 
 
 def waits_since(task: ScheduledTask) -> float:

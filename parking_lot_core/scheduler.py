@@ -48,10 +48,16 @@ from parking_lot_core.types import (
 
 _CANCELLED = Outcome(OutcomeStatus.CANCELLED)
 
-# The move of a new task, looked up once.
-_ADMITTED = move(TaskState.NEW, Move.ENQUEUE)
+_MAY_COME_BACK = (OutcomeStatus.FAILED, OutcomeStatus.LOST, OutcomeStatus.RETURNED)
 
-_RETRIED = (OutcomeStatus.FAILED, OutcomeStatus.LOST)
+# Names for members of an enumeration, which are slow to reach in CPython 3.11.
+_PARKED = TaskState.PARKED
+_RUNNING = TaskState.RUNNING
+_STOPPING = TaskState.STOPPING
+
+# The moves that every task makes are looked up once: ``move`` checks them here.
+_ADMITTED = move(TaskState.NEW, Move.ENQUEUE)
+_DELIVERED = {state: move(state, Move.DELIVER) for state in (_RUNNING, _STOPPING)}
 
 
 @attrs.define
@@ -102,15 +108,17 @@ class Scheduler:
     def step(self, event: Event) -> tuple[Command, ...]:
         """Take one event and return what must be done about it, in order. Never raises for well-formed events."""
         lot = self._lot
-        if event.at > lot.now:
-            lot.now = event.at
+        now = event.at
+        if now > lot.now:
+            lot.now = now
+        else:
+            now = lot.now
         commands: list[Command] = []
         kind = type(event)
-        timers = lot.timers
-        if timers.earliest <= lot.now and (kind is Submitted or kind is Offered):
+        if lot.timers.earliest <= now and (kind is Submitted or kind is Offered):
             lot.fire_due(commands)
         self._apply[kind](event, commands)
-        if timers.earliest <= lot.now:
+        if lot.timers.earliest <= now:
             lot.fire_due(commands)
         if not lot.walk.settled:
             lot.dispatch(commands)
@@ -238,28 +246,28 @@ class Scheduler:
 
     def _finished(self, event: Finished, commands: list[Command]) -> None:
         lot = self._lot
-        task = lot.tasks.get(event.task_id)
-        if task is None or task.epoch != event.epoch or task.state is TaskState.PARKED:
+        task_id = event.task_id
+        task = lot.tasks.get(task_id)
+        if task is None or task.epoch != event.epoch or task.state is _PARKED:
             self.counters.stale_finishes += 1
             return
         lot.release(task)
         outcome = event.outcome
-        if task.state is TaskState.STOPPING:
+        if task.state is _STOPPING:
             outcome = _stopped_outcome(task, outcome)
-        elif self._comes_back(task, outcome):
+        elif outcome.status in _MAY_COME_BACK and self._comes_back(task, outcome):
             again = self._parked_again(task, outcome)
             commands.append(Enqueue(again))
             lot.park(again)
             return
-        move(task.state, Move.DELIVER)
         lot.forget(task)
-        commands.append(Deliver(task.metadata.id, outcome))
+        commands.append(Deliver(task_id, outcome))
 
     def _comes_back(self, task: ScheduledTask, outcome: Outcome) -> bool:
         if outcome.status is OutcomeStatus.RETURNED:
             return True
         most = task.metadata.max_attempts or self.config.max_attempts
-        return outcome.status in _RETRIED and outcome.retryable and task.attempts < most
+        return outcome.retryable and task.attempts < most
 
     def _parked_again(self, task: ScheduledTask, outcome: Outcome) -> ScheduledTask:
         now = self._lot.now

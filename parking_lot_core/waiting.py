@@ -45,12 +45,16 @@ class Waiting:
             self._delayed.add(metadata.id)
             self._timers.set(task.ready_at, task.sequence, Alarm.READY, metadata.id)
             return None
-        return self._join(task)
+        rank = self.rank(task)
+        self.line.add(rank, task)
+        return rank
 
     def ready(self, task: ScheduledTask) -> int:
         """A delayed task joins the line. Returns its rank."""
         self._delayed.remove(task.metadata.id)
-        return self._join(task)
+        rank = self.rank(task)
+        self.line.add(rank, task)
+        return rank
 
     def leave(self, task: ScheduledTask) -> int | None:
         """A task is no longer parked. Returns the rank that it had if it was in the line."""
@@ -74,17 +78,14 @@ class Waiting:
         if task.metadata.id in self._delayed:
             return None
         self.line.remove(old)
-        return old, self._join(task)
+        new = self.rank(task)
+        self.line.add(new, task)
+        return old, new
 
     def next_promotion_at(self, task: ScheduledTask) -> float:
         """When the task gains its next class."""
         assert self._aging is not None
         return promotion_at(task, self._levels.get(task.metadata.id, 0) + 1, self._aging)
-
-    def _join(self, task: ScheduledTask) -> int:
-        rank = self.rank(task)
-        self.line.add(rank, task)
-        return rank
 
     def _await_promotion(self, task: ScheduledTask) -> None:
         if task.metadata.priority + self._levels[task.metadata.id] < Priority.CRITICAL:
