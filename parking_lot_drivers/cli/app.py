@@ -56,9 +56,11 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # whoever reads our output, such as head, has read enough
+    except (BrokenPipeError, SystemExit) as end:  # typer and rich make the one of the other
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        return ExitCode.OK  # whoever reads our output, such as head, has read enough
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_USAGE

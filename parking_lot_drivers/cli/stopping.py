@@ -15,6 +15,7 @@ import anyio
 from parking_lot_drivers.cli.exit_codes import ExitCode
 from parking_lot_drivers.errors import ParkingLotError
 
+_FORESEEN = (ParkingLotError, BrokenPipeError)
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -22,7 +23,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 async def stoppable(stop: Callable[[], None]) -> AsyncIterator[None]:
     """Call ``stop`` at the first signal. A second one ends the process as hard as a kill would, and loses as little.
 
-    A ``ParkingLotError`` comes out as it is.
+    What is foreseen comes out as ``one_error`` says.
     """
     with one_error():
         async with anyio.create_task_group() as group:
@@ -54,11 +55,11 @@ def _leave() -> None:
 
 @contextlib.contextmanager
 def one_error() -> Iterator[None]:
-    """Raise the first ``ParkingLotError`` of a group by itself. A group that holds anything else stays as it is."""
+    """Raise the first error of a group by itself, if all are foreseen. Any other group stays as it is."""
     try:
         yield
     except BaseExceptionGroup as group:
-        foreseen, others = group.split(ParkingLotError)
+        foreseen, others = group.split(_FORESEEN)
         if foreseen is None or others is not None:
             raise
         raise _first(foreseen) from group

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,8 +96,10 @@ async def _print(config: Path, client: LotClient, console: Console, interval: fl
 
     pace = Pace()
     while True:
-        console.print((await _look(config, client, pace)).drawn(_rows(console)), "")
-        sys.stdout.flush()
+        frame = await _look(config, client, pace)
+        with console.capture() as picture:  # rich itself would end the process if its reader has left
+            console.print(frame.drawn(_rows(console)))
+        print(picture.get(), flush=True)
         await anyio.sleep(interval)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from parking_lot_drivers.cli import main
 from tests.cli.conftest import REPOSITORY
 
 #: Tasks log their start and end, one short line each, so that a test can tell what ran, when and under which host.
@@ -85,6 +88,14 @@ class LotFolder:
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return ended(self.start(*arguments))
+
+    def run_here(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command in this process: quicker, and as good where nothing lives on after it."""
+        words = list(map(str, arguments))
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(words)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
     def results(self) -> list[dict[str, Any]]:
         """The results file, which must be whole."""

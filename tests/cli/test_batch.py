@@ -158,7 +158,7 @@ def test_a_torn_file_and_a_mended_line(make_lot: MakeLot) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert {result["line"]: result["result"]["n"] for result in lot.results()} == {1: 0, 2: 1, 3: 2}
     assert len(lot.results()) == 3
-    assert [n for n, *_ in lot.logged("start")] == [0, 2, 1]
+    assert sorted(n for n, *_ in lot.logged("start")) == [0, 1, 2]
 
 
 def test_a_lost_results_file_is_written_again_from_the_mailbox(make_lot: MakeLot) -> None:
@@ -223,7 +223,7 @@ def test_bad_input_is_told_and_changes_nothing(
     lot = make_lot()
     lot.write_jobs([job(0)])
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    done = lot.run("batch", "lot.json", *arguments)
+    done = lot.run_here("batch", "lot.json", *arguments)
     assert done.returncode == code
     assert message in done.stderr
     assert done.stdout == ""
@@ -280,7 +280,7 @@ def test_a_bar_on_a_terminal_and_ctrl_c(make_lot: MakeLot) -> None:
     running = lot.start_batch(stdin=theirs, stdout=theirs, stderr=theirs, **AT_A_TERMINAL)
     os.close(theirs)
     seen = b""
-    while b"done 1" not in seen:
+    while b"done 1" not in seen or b"ETA 0:0" not in seen:
         seen += os.read(ours, 10_000)
     os.write(ours, b"\x03")
     while True:
