@@ -16,21 +16,12 @@ from collections.abc import Callable
 import attrs
 
 from parking_lot_core import Scheduler
-from tests.core import properties, worlds
+from tests.core import properties
 from tests.core.agreement import agrees_in_a_long_line, agrees_with_model
 from tests.core.history import MakeScheduler
 from tests.core.properties import Property
-from tests.core.worlds import Climate, Dice, World, make_world
+from tests.core.worlds import CLIMATES, LONG_LINES, Dice, World, make_world
 
-CLIMATES = (
-    Climate(),
-    Climate(devices_max=1),
-    Climate(kinds=worlds.QUIET, depth=False),
-    Climate(kinds=worlds.QUIET, windows=(1, 3), aging=False, depth=False),
-    Climate(kinds=worlds.QUIET, limits=False),
-    Climate(kinds=worlds.QUIET, limits=True, devices_max=1),
-    Climate(kinds=worlds.BUSY, units_max=60, burst=30, depth=False),
-)
 LONG_LINE = 100  # events; more than that, and only agreement is looked at, because the rest would take minutes
 EVERYWHERE: tuple[Property, ...] = (
     agrees_with_model,
@@ -55,8 +46,8 @@ def world_of(seed: int, length: int = 60) -> World:
     """The same world for the same seed, always."""
     rng = random.Random(seed)
     if rng.randrange(100) == 0:
-        return make_world(Dice(rng.randrange), worlds.LONG_LINES, 200)
-    return make_world(Dice(rng.randrange), rng.choice(CLIMATES), rng.randint(1, length))
+        return make_world(Dice(rng.randrange), LONG_LINES, 200)
+    return make_world(Dice(rng.randrange), rng.choice(list(CLIMATES.values())), rng.randint(1, length))
 
 
 def fault(make: MakeScheduler, world: World) -> str | None:

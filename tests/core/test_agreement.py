@@ -38,7 +38,7 @@ from tests.core.history import Watched
 from tests.core.model import Model
 from tests.core.rows import from_json
 from tests.core.strategies import dice, worlds
-from tests.core.worlds import LONG_LINES, Climate, Dice, Kind, World, make_world
+from tests.core.worlds import CLIMATES, LONG_LINES, Climate, Dice, Kind, make_world
 
 
 class SchedulerAndModel(RuleBasedStateMachine):
@@ -111,17 +111,18 @@ TestSchedulerAndModel = SchedulerAndModel.TestCase
 TestSchedulerAndModel.settings = examples(40)
 
 
-@examples(60)
-@given(worlds(events_max=60))
-def test_agreement_in_any_world(world: World) -> None:
-    agrees_with_model(Scheduler, world)
+@pytest.mark.parametrize("climate", CLIMATES)
+@examples(25)
+@given(data=st.data())
+def test_agreement(climate: str, data: st.DataObject) -> None:
+    agrees_with_model(Scheduler, data.draw(worlds(CLIMATES[climate])))
 
 
-@examples(60)
-@given(worlds(Climate(windows=(1, 3), aging=False, depth=False, kinds=kinds.QUIET), events_max=60))
-def test_agreement_in_a_crowd_on_several_devices(world: World) -> None:
-    """Few things happen but work, so that claims, passes and closed devices pile up."""
-    agrees_with_model(Scheduler, world)
+@pytest.mark.parametrize("climate", CLIMATES)
+def test_agreement_in_fixed_worlds(climate: str) -> None:
+    """Longer worlds than Hypothesis makes, and the same ones every time."""
+    for seed in range(10 * DEPTH):
+        agrees_with_model(Scheduler, make_world(Dice(random.Random(seed).randrange), CLIMATES[climate], 60))
 
 
 @pytest.mark.parametrize("seed", range(4 * DEPTH))

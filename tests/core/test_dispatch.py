@@ -389,6 +389,21 @@ def test_a_closed_device_opens_when_the_task_that_closed_it_leaves() -> None:
     )
 
 
+def test_a_device_is_closed_to_all_that_rank_behind_the_closing_task_now() -> None:
+    """ "second" is older than "small", and once it has aged into the same class it ranks ahead of it."""
+    assert (
+        Play(PoolConfig(max_units=8, backfill_window=1, aging=10))
+        >> submit("a", 5, at=0)
+        << Start("a")
+        >> submit("second", 4, "low", at=0)
+        >> submit("pass", 1, "low", at=0)
+        << Start("pass")
+        >> submit("head", 8, "critical", at=5)
+        >> submit("small", 1, at=10)
+        << Enqueue("small")
+    )
+
+
 def test_a_task_that_fits_already_closes_the_device_on_which_it_fits() -> None:
     """Nothing has to end for "waits" on "x": that is sooner than any run on "y" may end."""
     assert (

@@ -73,18 +73,19 @@ class Climate:
     timely: bool = False  # a run never overruns its limit: its ``Finished`` comes before anything later does
     burst: int = 0  # submissions with which the world begins, all at once
     units_max: int = 8
-    aging: bool = True
+    aging: bool | None = None  # every pool ages, none does, or some do
     depth: bool = True
     kinds: Sequence[Kind] | None = None
 
     def config(self, dice: Dice) -> PoolConfig:
         names = ("b", "a", "c")[: dice.between(1, self.devices_max)]  # not alphabetical, so that sorting by name shows
+        aging = dice.one_in(3) if self.aging is None else self.aging
         pool_limit = self.limits or (self.limits is None and dice.one_in(2))
         return PoolConfig(
             devices={name: dice.between(2, self.units_max) for name in names},
             max_queue_depth=dice.between(1, 6) if self.depth and dice.one_in(4) else 1000,
             backfill_window=dice.pick(self.windows),
-            aging=dice.pick((0.5, 1, 2, 5)) if self.aging and dice.one_in(3) else None,
+            aging=dice.pick((0.5, 1, 2, 5)) if aging else None,
             timeout=dice.seconds(0.25, 10) if dice.one_in(4) else None,
             run_timeout=dice.seconds(0.25, 6) if pool_limit else None,
             max_attempts=dice.between(1, 3),
@@ -206,6 +207,16 @@ KINDS: tuple[Kind, ...] = (
 )
 QUIET: tuple[Kind, ...] = (*[submitted] * 3, *[finished] * 2, tick)
 BUSY: tuple[Kind, ...] = (*[submitted] * 5, *[finished] * 8, offered, cancelled, withdrawn, tick)
+
+CLIMATES = {
+    "any": Climate(),
+    "one device": Climate(devices_max=1, depth=False, kinds=QUIET),
+    "several devices": Climate(windows=(1, 3), aging=False, depth=False, kinds=QUIET),
+    "without limits": Climate(limits=False, depth=False, kinds=QUIET),
+    "with limits": Climate(limits=True, devices_max=1, depth=False, kinds=QUIET),
+    "burst": Climate(windows=(1, 3, 8), devices_max=1, burst=15, depth=False, kinds=BUSY),
+    "aging": Climate(windows=(1, 3), aging=True, limits=False, burst=8, units_max=5, depth=False, kinds=QUIET),
+}
 LONG_LINES = Climate(burst=400, units_max=60, depth=False, kinds=BUSY)
 
 
