@@ -16,6 +16,7 @@ from parking_lot_drivers.ports import Request, TaskQueue
 
 _log = logging.getLogger("parking_lot")
 _PAUSE_S = 0.5
+_NOTHING_PAUSE_S = 0.05
 
 #: How many requests are read at a time.
 PAGE = 1000
@@ -44,21 +45,27 @@ class Requests:
         with anyio.CancelScope() as self._scope:
             while not self._stopped:
                 try:
-                    await self._collect()
+                    if not await self._collect():
+                        await anyio.sleep(_NOTHING_PAUSE_S)  # a queue that is being read again may wake us for nothing
                     await self._queue.wait_for_requests()
                 except StoreUnavailable as error:
                     _log.warning("requests of other processes cannot be read now: %s", error)
                     await anyio.sleep(_PAUSE_S)
 
-    async def _collect(self) -> None:
-        """Hand over what is new. After a recovery that may be everything: what was not saved has to be done again."""
+    async def _collect(self) -> bool:
+        """Hand over what is new, and say whether there was anything.
+
+        After a recovery that may be everything: what was not saved has to be done again.
+        """
+        any_new = False
         while True:
             if self._read_for is not self._loop.admission:
                 self._read_for = self._loop.admission
                 self._after = 0
             found = await self._queue.requests(after=self._after, limit=PAGE)
             if not found:
-                return
+                return any_new
+            any_new = True
             for request in found:
                 if request.number not in self._loop.requests:
                     await self._hand_over(request)

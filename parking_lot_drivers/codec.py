@@ -25,6 +25,9 @@ from parking_lot_drivers.errors import PayloadNotEncodable
 #: process could encode, every other can decode.
 DEPTH_MAX = 200
 
+#: The most bytes of an encoded value. SQLite keeps 10^9, and a result that no store can keep would come back for ever.
+BYTES_MAX = 2**29
+
 _CONTAINERS = (dict, list, tuple)
 _TAG = "$bytes"
 _TAGGED_KEY = re.compile(r"\$+bytes")
@@ -43,10 +46,21 @@ def encode(value: object, *, name: str = "payload") -> bytes:
     """``value`` as compact UTF-8 JSON. Equal values with equally ordered dicts give equal bytes.
 
     Allowed are ``None``, ``bool``, ``int``, finite ``float``, ``str``, ``bytes``, ``list``, ``tuple`` and ``dict`` with
-    string keys, nested at most ``DEPTH_MAX`` deep. ``name`` is what error messages call the value.
+    string keys, nested at most ``DEPTH_MAX`` deep, at most ``BYTES_MAX`` encoded. ``name`` is what error messages call
+    the value.
 
     Raises ``PayloadNotEncodable`` naming the path inside the value, what stands there and what is allowed.
     """
+    data = _encoded(value, name)
+    if len(data) > BYTES_MAX:
+        raise PayloadNotEncodable(
+            f"{name}: expected at most {BYTES_MAX} bytes once encoded, got {len(data)}; put large data into files, and "
+            f"their names into the {name}"
+        )
+    return data
+
+
+def _encoded(value: object, name: str) -> bytes:
     try:
         text = _utf8(value)
     except (TypeError, ValueError, RecursionError):

@@ -196,7 +196,8 @@ class ResourcePool:
             wait: wait for room instead of raising ``QueueFull``.
 
         Raises ``QueueFull``, ``TaskTooLarge``, ``DuplicateTask``, ``InvalidTask``, ``PayloadNotEncodable``,
-        ``StoreUnavailable`` or ``PoolClosed``; then nothing of the task is kept.
+        ``StoreUnavailable`` or ``PoolClosed``; then nothing of the task is kept. Only after ``StoreUnavailable`` that
+        cannot always be known: submit again, under the same ``idempotency_key``.
         """
         self._check_open()
         encoded = encode(payload)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from parking_lot_core import MailboxKey, PoolConfig
-from parking_lot_drivers import ResourcePool
+from parking_lot_drivers import ResourcePool, codec
 from parking_lot_drivers.errors import (
     DuplicateTask,
     InvalidTask,
@@ -21,6 +21,7 @@ from parking_lot_drivers.errors import (
     QueueFull,
     StoreInUse,
     SubmitError,
+    TaskFailed,
     TaskTooLarge,
 )
 from parking_lot_drivers.stores.memory import MemoryQueue
@@ -94,6 +95,23 @@ async def test_a_payload_that_cannot_be_encoded(lot: Lot, payload: object, messa
         with pytest.raises(PayloadNotEncodable, match=message):
             await pool.submit(payload)
     assert (await look_at(lot)).is_empty
+
+
+async def test_payloads_and_results_that_no_store_can_keep(lot: Lot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that can never be saved would stop the pool for good."""
+    monkeypatch.setattr(codec, "BYTES_MAX", 100)
+
+    async def grow(payload: int) -> str:
+        return "x" * payload
+
+    async with pool_on(lot, grow, max_attempts=1) as pool:
+        with pytest.raises(PayloadNotEncodable, match="payload: expected at most 100 bytes once encoded, got 102; put"):
+            await pool.submit("x" * 100)
+        assert await (await pool.submit(98)).result() == "x" * 98
+        with pytest.raises(
+            TaskFailed, match="result: expected at most 100 bytes once encoded, got 101; put large data"
+        ):
+            await (await pool.submit(99)).result()
 
 
 async def test_a_task_that_is_larger_than_every_device(lot: Lot) -> None:
