@@ -18,7 +18,7 @@ from parking_lot_drivers.cli.exit_codes import ExitCode
 from parking_lot_drivers.cli.options import AsJson, Config, Grace, PoolName, chosen_pool
 from parking_lot_drivers.cli.output import note, print_json
 from parking_lot_drivers.cli.words import counted, per_second, span
-from parking_lot_drivers.errors import BatchError
+from parking_lot_drivers.errors import BatchError, StoreUnavailable
 
 if TYPE_CHECKING:
     from parking_lot_drivers.cli.batch_run import Batch, Tally
@@ -79,7 +79,11 @@ def batch(
             )
 
         started = time.monotonic()
-        host(make, plain=plain, grace=grace)
+        try:
+            host(make, plain=plain, grace=grace)
+        except (StoreUnavailable, BatchError) as error:
+            error.add_note("run the same command again to continue")
+            raise
         seconds = time.monotonic() - started
     code = _exit_code(tally)
     if as_json:
@@ -144,7 +148,9 @@ def _summary(tally: Tally, seconds: float, code: ExitCode) -> dict[str, Any]:
 
 
 def _print_summary(tally: Tally, seconds: float, output: Path) -> None:
-    print(f"{tally.ended:,} of {counted(tally.total, 'line')} ended, with results in {output}:")
+    from parking_lot_drivers.cli.pools import near
+
+    print(f"{tally.ended:,} of {counted(tally.total, 'line')} ended, with results in {near(output)}:")
     width = max([len(f"{count:,}") for count in tally.statuses.values()], default=0)
     for status, count in tally.statuses.most_common():
         print(f"  {count:>{width},} {status.replace('_', ' ')}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from parking_lot_core import Explanation, TaskState
-from parking_lot_core.explain import Reason
+from parking_lot_core import Explanation, ScheduledTask, TaskState
 from parking_lot_drivers.cli.results_shown import ended_words
 from parking_lot_drivers.cli.words import counted, span
 from parking_lot_drivers.client import Standing
@@ -21,7 +20,7 @@ def sentences(standing: Standing, why: Explanation | None, host: Host | None, no
     if task is None:
         lines = [f"task {task_id} was posted {ago} ago, and waits for the process that serves this lot to take it"]
     elif task.state is TaskState.PARKED:
-        lines = [f"task {task_id} has been parked for {ago}", *_waits(why, now)]
+        lines = [f"task {task_id} has been parked for {ago}", *_waits(task, why, now)]
         if task.attempts:
             lines.append(f"it was tried {counted(task.attempts, 'time')}, without success")
         if task.metadata.start_by is not None:
@@ -48,11 +47,11 @@ def _ended(standing: Standing, now: float) -> list[str]:
     return lines
 
 
-def _waits(why: Explanation | None, now: float) -> list[str]:
+def _waits(task: ScheduledTask, why: Explanation | None, now: float) -> list[str]:
+    if task.ready_at is not None and task.ready_at > now:
+        return [f"it is not to start for {span(task.ready_at - now)}"]
     if why is None:
         return []
-    if why.reason is Reason.DELAYED and why.delayed_until is not None:
-        return [f"it is not to start for {span(why.delayed_until - now)}"]
     lines = [f"it{str(why).removeprefix(why.task_id).rstrip('.')}"]
     if why.passed_over_since is not None:
         until = "" if why.passed_over_until is None else f", and may for {span(why.passed_over_until - now)} more"

@@ -60,6 +60,19 @@ def test_all_is_well_and_a_script_reads_json(make_lot: MakeLot) -> None:
     assert len(lot.logged("start")) == 5
 
 
+def test_what_others_submitted_is_left_to_them(make_lot: MakeLot) -> None:
+    lot = make_lot()
+    lot.run_here("submit", "lot.json", json.dumps({"n": 9}), "--delay", "1h", "--id", "later")
+    lot.run_here("submit", "lot.json", json.dumps({"n": 8}), "--id", "now")
+    lot.write_jobs([job(0, s=0.3)])
+    done = lot.batch()
+    assert done.returncode == 0
+    assert "note: the lot holds 1 other task: parking-lot work lot.json --pool p" in done.stderr
+    assert [result["line"] for result in lot.results()] == [1]
+    assert json.loads(lot.run_here("fetch", "lot.json", "now").stdout) == {"n": 8}
+    assert "it is not to start for 59 min" in lot.run_here("status", "lot.json", "later").stdout
+
+
 def test_nothing_to_do_is_fine(make_lot: MakeLot) -> None:
     lot = make_lot()
     lot.write_jobs(["", "  "])

@@ -96,7 +96,9 @@ def test_where_a_waiting_task_stands() -> None:
         "it expires in 1 min 00 s",
     ]
     delayed = Explanation(task_id="t", reason=Reason.DELAYED, delayed_until=112.0)
-    assert sentences(standing(task()), delayed, HOST, 100.0)[1] == "it is not to start for 12 s"
+    for why_delayed, host in ((delayed, HOST), (None, None)):
+        told = sentences(standing(task(ready_at=112.0)), why_delayed, host, 100.0)
+        assert told[1] == "it is not to start for 12 s"
     assert sentences(standing(task()), None, None, 100.0) == [
         "task t has been parked for 20 s",
         "no process serves this lot now; one that does: parking-lot work",
