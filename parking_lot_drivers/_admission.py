@@ -6,10 +6,10 @@ other processes, time. It does no I/O and awaits nothing. ``_loop.py`` saves wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from parking_lot_core import Scheduler
+from parking_lot_drivers._ending import Ending
 from parking_lot_drivers._lobby import Lobby
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask, Input, Live, Plan, Turn
@@ -22,40 +22,27 @@ class Admission:
         self.scheduler = scheduler
         self.lobby = lobby
         self.live: dict[str, Live] = {}
-        # Tasks that ended, until whoever looks into the mailbox finds them there.
-        self._ending: dict[str, Ticket] = {}
-        self._lookups = 0
-        self._saving = False
+        self.ending = Ending()
 
     @property
     def idle(self) -> bool:
         """Whether no task is parked, running or waiting for room, and every outcome is saved."""
-        return not (self.live or self.lobby or self._saving)
+        return not (self.live or self.lobby or self.ending.saving)
 
     def tickets(self) -> dict[str, Ticket]:
         """The tickets of all tasks that nobody is known to have heard the end of."""
-        return {task_id: live.ticket for task_id, live in self.live.items()} | self._ending
+        return {task_id: live.ticket for task_id, live in self.live.items()} | self.ending.tickets()
 
     def find(self, task_id: str) -> Ticket | None:
         """The ticket of a task that the mailbox may not have yet."""
         live = self.live.get(task_id)
-        return self._ending.get(task_id) if live is None else live.ticket
-
-    @contextmanager
-    def lookup(self) -> Iterator[None]:
-        """Around a look into the mailbox: a task that ends meanwhile can be found here after it."""
-        self._lookups += 1
-        try:
-            yield
-        finally:
-            self._lookups -= 1
-            self._forget_ended()
+        return self.ending.get(task_id) if live is None else live.ticket
 
     def decide(self, inputs: Iterable[Input], now: float) -> Plan:
         """Step every input of the turn, in order, and let in who waits in the lobby as soon as there is room."""
         scheduler, lobby = self.scheduler, self.lobby
         places = scheduler.config.max_queue_depth
-        turn = Turn(scheduler, lobby, self.live, self._ending)
+        turn = Turn(scheduler, lobby, self.live, self.ending)
         for each in inputs:
             if isinstance(each, Ask):
                 turn.ask(each, now)
@@ -63,16 +50,11 @@ class Admission:
                 turn.hear(each, now)
             while lobby and scheduler.places_taken < places:
                 turn.ask(lobby.call(), now)
-        self._saving = True
+        self.ending.saving = True
         return turn.plan()
 
     def saved(self, plan: Plan) -> None:
         """The plan's batch is durable: the queue has its tasks now, and the mailbox its outcomes."""
         for live in plan.touched.values():
             live.stored = True
-        self._saving = False
-        self._forget_ended()
-
-    def _forget_ended(self) -> None:
-        if not self._saving and not self._lookups:
-            self._ending.clear()
+        self.ending.saved()

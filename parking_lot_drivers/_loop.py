@@ -129,7 +129,7 @@ class Loop:
             ticket = admission.find(task_id)
             if ticket is not None:
                 return ticket
-            with admission.lookup():
+            with admission.ending.looking():
                 message = await self._mailbox.get(task_id)
                 ticket = self.admission.find(task_id)
             if ticket is not None or message is not None or admission is self.admission:
@@ -192,7 +192,11 @@ class Loop:
             inputs.append(Word(Tick(now)))
         if not inputs:
             return
-        plan = self.admission.decide(inputs, now)
+        try:
+            plan = self.admission.decide(inputs, now)
+        except BaseException:
+            self._inputs[:0] = inputs  # they are told in the end that the pool has stopped
+            raise
         self._asked = plan.asks
         try:
             await self._save(plan.batch)
@@ -306,7 +310,8 @@ class Loop:
         gone = [ticket for task_id, ticket in memory.tickets.items() if task_id not in self.admission.live]
         for ticket in gone:
             self._payloads.take(ticket.task_id)
-        await settle(gone, self._mailbox, error)
+        for delivery in await settle(gone, self._mailbox, error):
+            self.outcomes[delivery.status] += 1
 
     def _recover(self, memory: Memory, loaded: Loaded) -> None:
         self.set_aside = (*self.set_aside, *loaded.set_aside)

@@ -29,7 +29,7 @@ from parking_lot_drivers._runs import RETURNED, Runs
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Input, Live, Word
 from parking_lot_drivers.errors import StoreError
-from parking_lot_drivers.ports import Batch, Loaded, Mailbox, TaskQueue
+from parking_lot_drivers.ports import Batch, Delivery, Loaded, Mailbox, TaskQueue
 
 _log = logging.getLogger("parking_lot")
 
@@ -102,8 +102,9 @@ def news(memory: Memory, loaded: Loaded, runs: Runs, arrived: Iterable[Input], n
     return words
 
 
-async def settle(gone: Collection[Ticket], mailbox: Mailbox, error: StoreError) -> None:
-    """Answer whoever waits for tasks that the queue does not have: they ended, or were never saved."""
+async def settle(gone: Collection[Ticket], mailbox: Mailbox, error: StoreError) -> list[Delivery]:
+    """Answer whoever waits for tasks that the queue does not have: they were never saved, or ended as is returned."""
+    ended = []
     for ticket in gone:
         try:
             message = await mailbox.get(ticket.task_id)
@@ -113,7 +114,9 @@ async def settle(gone: Collection[Ticket], mailbox: Mailbox, error: StoreError) 
         if message is None:
             ticket.refuse(error)
         else:
+            ended.append(message.delivery)
             ticket.deliver(message.delivery)
+    return ended
 
 
 def _live(task: ScheduledTask, mailbox: MailboxKey, before: Ticket | None) -> Live:

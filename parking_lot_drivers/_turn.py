@@ -28,6 +28,7 @@ from parking_lot_core import (
     Submitted,
     TaskMetadata,
 )
+from parking_lot_drivers._ending import Ending
 from parking_lot_drivers._lobby import Lobby
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers.ports import Batch, Delivery, StoredTask
@@ -84,7 +85,7 @@ class Plan:
 class Turn:
     """Collects what the commands of one turn ask for."""
 
-    def __init__(self, scheduler: Scheduler, lobby: Lobby, live: dict[str, Live], ending: dict[str, Ticket]) -> None:
+    def __init__(self, scheduler: Scheduler, lobby: Lobby, live: dict[str, Live], ending: Ending) -> None:
         self._scheduler = scheduler
         self._lobby = lobby
         self._live = live
@@ -246,5 +247,5 @@ class Turn:
         self._deliver(live.ticket, delivery)
 
     def _deliver(self, ticket: Ticket, delivery: Delivery) -> None:
-        self._ending[delivery.task_id] = ticket
+        self._ending.add(delivery.task_id, ticket)
         self._ended.append((ticket, delivery))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -103,6 +104,7 @@ async def tell(lot: FaultyLot, queue_at: Mapping[int, str], mailbox_at: Mapping[
         await pool.join()
         story.seen = await look(queue, mailbox)
         assert pool.stats().degraded is None
+        assert pool.stats().outcomes == Counter(result.status for result in story.seen.outcomes.values())
     return story
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import anyio
 import pytest
 
 from parking_lot_core import OutcomeStatus, PoolConfig, TaskState
 from parking_lot_drivers import ResourcePool
+from parking_lot_drivers._ending import Ending
+from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers.errors import DuplicateTask, TaskFailed
 from parking_lot_drivers.ports import Batch, Message
 from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
@@ -265,3 +268,22 @@ async def test_an_unsaved_task_has_no_outcome_yet(lot: Lot) -> None:
 
 def _named(how: str) -> dict[str, str]:
     return {"idempotency_key": "k"} if how == "key" else {"task_id": "k"}
+
+
+async def test_what_has_ended_is_forgotten_though_somebody_looks_at_every_moment() -> None:
+    ending, look = Ending(), ExitStack()
+    for number in range(1000):
+        name = f"{number}"
+        ending.saving = True
+        ending.add(name, Ticket(name))
+        next_look = ExitStack()
+        next_look.enter_context(ending.looking())
+        ending.saved()
+        assert name in ending, "a look that began before the save is under way"
+        look.close()
+        assert name in ending
+        look = next_look
+        assert len(ending) <= 3
+    look.close()
+    ending.saved()
+    assert len(ending) == 0
