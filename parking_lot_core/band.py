@@ -16,6 +16,7 @@ of each in two different tasks, so they may look at more than O(log n) nodes.
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -36,7 +37,7 @@ class _Node:
 
     __slots__ = ("children", "costs", "limits", "ranks")
 
-    def __init__(self, ranks: list[int], costs: list[int], limits: list[float] | None, children: list[Any]) -> None:
+    def __init__(self, ranks: list[int], costs: array[float], limits: list[float] | None, children: list[Any]) -> None:
         self.ranks = ranks
         self.costs = costs
         self.limits = limits
@@ -54,7 +55,7 @@ class _Node:
         if limit < limits[i]:
             limits[i] = limit
 
-    def insert(self, i: int, rank: int, cost: int, limit: float, child: Any) -> None:
+    def insert(self, i: int, rank: int, cost: float, limit: float, child: Any) -> None:
         """Put a child at place ``i``."""
         self.ranks.insert(i, rank)
         self.costs.insert(i, cost)
@@ -125,7 +126,7 @@ class Band:
     __slots__ = ("_height", "_path", "_root", "cost_min", "rank_min")
 
     def __init__(self, rank_min: int) -> None:
-        self._root = _Node([], [], None, [])
+        self._root = _Node([], array("d"), None, [])
         self._height = 0  # levels of branches above the leaves
         # The way down to what the last search found, until something changes: nodes, with the place in each.
         self._path: _Path = []
@@ -264,6 +265,7 @@ class Band:
     def _descend(self, node: _Node, cost: float, last: float) -> tuple[int, ScheduledTask] | None:
         """The first task below ``node`` that costs at most ``cost`` (there is one), if that is at most ``last``."""
         path = self._path
+        cost = float(cost)
         while True:
             costs = node.costs
             for smallest in costs:
@@ -310,7 +312,7 @@ class Band:
             last = len(node.ranks) - 1
             right = node.cut(last if i == last else last // 2)
             if not path:
-                self._root = _Node([], [], None, [])
+                self._root = _Node([], array("d"), None, [])
                 self._root.insert(0, self.rank_min, min(node.costs), node.limit_min(), node)
                 self._root.insert(1, right.ranks[0], min(right.costs), right.limit_min(), right)
                 self._height += 1
@@ -321,7 +323,7 @@ class Band:
             parent.insert(i, right.ranks[0], min(right.costs), right.limit_min(), right)
             node = parent
 
-    def _shrink(self, node: _Node, path: _Path, cost: int, limit: float) -> None:
+    def _shrink(self, node: _Node, path: _Path, cost: float, limit: float) -> None:
         """After a removal: correct the minima above, and drop or merge nodes that became small."""
         while path:
             parent, i = path.pop()
@@ -346,7 +348,7 @@ class Band:
     def _lower(self) -> None:
         """Drop levels that hold a single node."""
         while self._height and len(self._root.children) <= 1:
-            self._root = self._root.children[0] if self._root.children else _Node([], [], None, [])
+            self._root = self._root.children[0] if self._root.children else _Node([], array("d"), None, [])
             self._height = self._height - 1 if self._root.children else 0
 
 

@@ -80,12 +80,18 @@ class Walk:
     def joined(self, rank: int, task: ScheduledTask) -> None:
         """A task has taken a place in the line."""
         units = task.metadata.cost.units
-        if rank < self._behind:
+        head = self._head
+        if head is None or rank < head[0]:
             if units <= self._capacity_most:
-                self.settled = False
-                if self._head is not None and rank < self._head[0]:
+                if head is not None or self.settled:  # if not, the head is yet to be found
                     self._head = (rank, task)
-        elif units <= self._bound:
+                self.settled = False
+        elif rank < self._behind or units <= self._bound:
+            self.settled = False
+
+    def released(self) -> None:
+        """Units have come back."""
+        if self._head is not None:
             self.settled = False
 
     def left(self, rank: int) -> None:
@@ -110,43 +116,45 @@ class Walk:
 
     def _starts_on(self, device: Device, now: float) -> Iterator[Found]:
         """The walk where there is one device: the head claims it, and the first exhausted task behind closes it."""
+        line, backfill = self._line, self._backfill
         while (head := self._head or self._find_head()) is not None and head[1].metadata.cost.units <= device.free:
             self._head = device.claim = None
             yield head[0], head[1], device
         if head is None:
             self._begin(now)
-        else:
-            claim = device.claim
-            if claim is None or claim.task is not head[1] or claim.rank != head[0]:
-                claim = device.claim = Claim(head[0], head[1])
-            yield from self._starts_behind(claim, device, now)
-        self.settled = True
-
-    def _starts_behind(self, claim: Claim, device: Device, now: float) -> Iterator[Found]:
-        """The tasks that may pass the head, where there is one device."""
-        self._now = now
-        self._behind = rank = claim.rank
-        backfill = self._backfill
-        backfill.settle(claim, device, now)
-        last = backfill.closed_by(rank, device, now)
+            self.settled = True
+            return
+        claim = self._claim_again(head, device, now)
+        last = backfill.closed_by(claim.rank, device, now)
         while True:
             # What is on offer is smaller than the head, and than all ahead of it, which no device could take.
             if claim.counted:
                 self._bound = device.free
-                self._offer = None
-                found = self._line.first(device.free, last)
+                found = line.first(device.free, last)
             else:
                 self._measure()
                 found = self._search(0, last)
             if found is None:
-                return
+                break
             yield found[0], found[1], device
             if claim.counted:
                 backfill.passed(claim, now)
             else:
                 backfill.settle(claim, device, now)
             if found[0] == last:
-                last = backfill.closed_by(rank, device, now)
+                last = backfill.closed_by(claim.rank, device, now)
+        self.settled = True
+
+    def _claim_again(self, head: Visit, device: Device, now: float) -> Claim:
+        """The head's claim on the only device, which may be the one that the last walk made."""
+        self._now = now
+        self._behind = head[0]
+        self._offer = None
+        claim = device.claim
+        if claim is None or claim.task is not head[1] or claim.rank != head[0]:
+            claim = device.claim = Claim(head[0], head[1])
+        self._backfill.settle(claim, device, now)
+        return claim
 
     def _starts_among(self, now: float) -> Iterator[Found]:
         """The walk where there are several devices: who claims which may change with every start."""

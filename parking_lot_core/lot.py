@@ -154,7 +154,7 @@ class Lot:
             self.stopping -= 1
         else:
             self.running -= 1
-        self.walk.settled = False
+        self.walk.released()
 
     # -- timers --------------------------------------------------------------------------------------------------
 

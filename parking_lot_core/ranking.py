@@ -55,17 +55,14 @@ class FairShare:
     over weight. Virtual time is the start tag in service. Whole numbers keep every platform's arithmetic the same.
     """
 
-    __slots__ = ("_finish_tags", "_weights", "virtual_time")
+    __slots__ = ("_finish_tags", "_weights", "enabled", "virtual_time")
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = dict(weights)
         self._finish_tags: dict[str, int] = {}
         self.virtual_time = 0
-
-    @property
-    def enabled(self) -> bool:
-        """Whether any tenant has a weight."""
-        return bool(self._weights)
+        #: Whether any tenant has a weight.
+        self.enabled = bool(weights)
 
     def tag(self, task: TaskMetadata) -> int:
         """The start tag of a new task; the tenant's finish tag moves on."""
