@@ -307,7 +307,8 @@ class Loop:
             unexplained=NEVER_BEGAN,
         )
         self._recover(memory, await self._read_again(error))
-        gone = [ticket for task_id, ticket in memory.tickets.items() if task_id not in self.admission.live]
+        untold = [ticket for ticket in memory.tickets.values() if ticket.delivery is None]
+        gone = [ticket for ticket in untold if ticket.task_id not in self.admission.live]
         for ticket in gone:
             self._payloads.take(ticket.task_id)
         for delivery in await settle(gone, self._mailbox, error):
