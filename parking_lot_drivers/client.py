@@ -24,7 +24,7 @@ from parking_lot_core import (
     TaskMetadata,
     TaskState,
 )
-from parking_lot_drivers._submission import metadata_of, task_id_of
+from parking_lot_drivers._submission import mailbox_of, metadata_of, task_id_of
 from parking_lot_drivers.codec import encode
 from parking_lot_drivers.errors import ConfigError, DuplicateTask, TaskTooLarge, UnknownTask
 from parking_lot_drivers.handle import Results, TaskResult
@@ -134,7 +134,7 @@ class LotClient:
         if task_id is not None and await self._find(task_id) is not None:
             raise DuplicateTask(f"task {task_id!r} is in the lot, or its outcome in the mailbox, already")
         request = Request(
-            number=0, task_id=metadata.id, at=now, task=metadata, payload=body, mailbox=mailbox or MailboxKey(tenant)
+            number=0, task_id=metadata.id, at=now, task=metadata, payload=body, mailbox=mailbox_of(mailbox, tenant)
         )
         await self._queue.post(request)
         return metadata.id
