@@ -16,81 +16,12 @@ of each in two different tasks, so they may look at more than O(log n) nodes.
 from __future__ import annotations
 
 import math
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from parking_lot_core.nodes import WIDTH_MAX, WIDTH_MIN, Node, empty_node
 from parking_lot_core.types import ScheduledTask
-
-# Measured at 1,000 to 1,000,000 tasks: 32 and 128 are both slower than 64.
-_WIDTH_MAX = 32
-_WIDTH_MIN = 8
-
-
-class _Node:
-    """Parallel lists in rank order. A leaf's children are tasks; a branch's are nodes.
-
-    In a branch, ``ranks[i]`` is a lower bound of the ranks below child ``i``, and ``costs[i]`` and ``limits[i]`` are
-    the smallest below it. ``limits`` is ``None`` where no task below has a run limit.
-    """
-
-    __slots__ = ("children", "costs", "limits", "ranks")
-
-    def __init__(self, ranks: list[int], costs: array[float], limits: list[float] | None, children: list[Any]) -> None:
-        self.ranks = ranks
-        self.costs = costs
-        self.limits = limits
-        self.children = children
-
-    def limit_min(self) -> float:
-        """The shortest run limit below this node; infinity if there is none."""
-        return math.inf if self.limits is None else min(self.limits, default=math.inf)
-
-    def lower_limit(self, i: int, limit: float) -> None:
-        """Note that a task with this run limit lies at or below child ``i``."""
-        limits = self.limits
-        if limits is None:
-            limits = self.limits = [math.inf] * len(self.ranks)
-        if limit < limits[i]:
-            limits[i] = limit
-
-    def insert(self, i: int, rank: int, cost: float, limit: float, child: Any) -> None:
-        """Put a child at place ``i``."""
-        self.ranks.insert(i, rank)
-        self.costs.insert(i, cost)
-        self.children.insert(i, child)
-        if self.limits is not None:
-            self.limits.insert(i, limit)
-        elif limit != math.inf:
-            self.lower_limit(i, limit)
-
-    def drop(self, i: int) -> None:
-        """Take the child at place ``i`` out of a branch. The first place keeps its bound: nothing ranks before it."""
-        if i == 0 and len(self.ranks) > 1:
-            self.ranks[1] = self.ranks[0]
-        del self.ranks[i], self.costs[i], self.children[i]
-        if self.limits is not None:
-            del self.limits[i]
-
-    def cut(self, i: int) -> _Node:
-        """Move the children from place ``i`` on into a new node."""
-        limits = None
-        if self.limits is not None:
-            limits = self.limits[i:]
-            del self.limits[i:]
-        right = _Node(self.ranks[i:], self.costs[i:], limits, self.children[i:])
-        del self.ranks[i:], self.costs[i:], self.children[i:]
-        return right
-
-    def absorb(self, right: _Node) -> None:
-        """Take over the children of the next node on the same level."""
-        if self.limits is not None or right.limits is not None:
-            mine = self.limits or [math.inf] * len(self.ranks)
-            self.limits = mine + (right.limits or [math.inf] * len(right.ranks))
-        self.ranks += right.ranks
-        self.costs += right.costs
-        self.children += right.children
 
 
 class Offer:
@@ -117,7 +48,7 @@ class Offer:
         return any(cost <= box_cost and limit <= box_limit for box_cost, box_limit in self.boxes)
 
 
-_Path: TypeAlias = list[tuple[_Node, int]]
+_Path: TypeAlias = list[tuple[Node, int]]
 
 
 class Band:
@@ -126,7 +57,7 @@ class Band:
     __slots__ = ("_height", "_path", "_root", "cost_min", "rank_min")
 
     def __init__(self, rank_min: int) -> None:
-        self._root = _Node([], array("d"), None, [])
+        self._root = empty_node()
         self._height = 0  # levels of branches above the leaves
         # The way down to what the last search found, until something changes: nodes, with the place in each.
         self._path: _Path = []
@@ -167,7 +98,7 @@ class Band:
             node.limits.insert(i, math.inf)
         if limit is not None:
             node.lower_limit(i, limit)
-        if len(ranks) > _WIDTH_MAX:
+        if len(ranks) > WIDTH_MAX:
             self._split(self._path_to(rank))
 
     def remove(self, rank: int) -> ScheduledTask:
@@ -234,7 +165,7 @@ class Band:
             return self.after(rank, offer.cost)
         self._path = []
 
-        def search(node: _Node, height: int) -> bool:
+        def search(node: Node, height: int) -> bool:
             """Depth first through the nodes that may hold such a task. Puts the way to it on the path, leaf first."""
             costs, limits = node.costs, node.limits
             start = bisect_right(node.ranks, rank)
@@ -262,7 +193,7 @@ class Band:
             count += len(leaf.ranks)
         return count
 
-    def _descend(self, node: _Node, cost: float, last: float) -> tuple[int, ScheduledTask] | None:
+    def _descend(self, node: Node, cost: float, last: float) -> tuple[int, ScheduledTask] | None:
         """The first task below ``node`` that costs at most ``cost`` (there is one), if that is at most ``last``."""
         path = self._path
         cost = float(cost)
@@ -272,14 +203,11 @@ class Band:
                 if smallest <= cost:
                     break
             i = costs.index(smallest)
-            rank = node.ranks[i]
-            if rank > last:
-                self._path = []
-                return None
             path.append((node, i))
-            node = node.children[i]
             if len(path) > self._height:
-                return rank, node  # type: ignore[return-value]  # the children of a leaf are tasks
+                rank = node.ranks[i]
+                return (rank, node.children[i]) if rank <= last else None
+            node = node.children[i]
 
     def _path_to(self, rank: int) -> _Path:
         """The way down to a task in the line. Raises ``KeyError`` if there is none of this rank."""
@@ -297,7 +225,7 @@ class Band:
 
     # -- keeping the tree in shape -------------------------------------------------------------------------------
 
-    def _leaves(self, node: _Node, height: int) -> Iterator[_Node]:
+    def _leaves(self, node: Node, height: int) -> Iterator[Node]:
         if height == 0:
             yield node
             return
@@ -307,27 +235,27 @@ class Band:
     def _split(self, path: _Path) -> None:
         """Divide a leaf that became too wide, and its parents as far as they do. ``path`` leads to what was added."""
         node, i = path.pop()
-        while len(node.ranks) > _WIDTH_MAX:
+        while len(node.ranks) > WIDTH_MAX:
             # New tasks mostly come last: what overflows at its end is left full instead of half empty for ever.
             last = len(node.ranks) - 1
             right = node.cut(last if i == last else last // 2)
             if not path:
-                self._root = _Node([], array("d"), None, [])
+                self._root = empty_node()
                 self._root.insert(0, self.rank_min, min(node.costs), node.limit_min(), node)
                 self._root.insert(1, right.ranks[0], min(right.costs), right.limit_min(), right)
                 self._height += 1
                 return
             parent, i = path.pop()
-            _refresh(parent, i)
+            parent.refresh(i)
             i += 1
             parent.insert(i, right.ranks[0], min(right.costs), right.limit_min(), right)
             node = parent
 
-    def _shrink(self, node: _Node, path: _Path, cost: float, limit: float) -> None:
+    def _shrink(self, node: Node, path: _Path, cost: float, limit: float) -> None:
         """After a removal: correct the minima above, and drop or merge nodes that became small."""
         while path:
             parent, i = path.pop()
-            if len(node.ranks) < _WIDTH_MIN and _merge(parent, i):
+            if len(node.children) < WIDTH_MIN and parent.merge(i):
                 # Two children changed places with one: the minima of the parent itself may have changed as well.
                 node = parent
                 continue
@@ -348,30 +276,5 @@ class Band:
     def _lower(self) -> None:
         """Drop levels that hold a single node."""
         while self._height and len(self._root.children) <= 1:
-            self._root = self._root.children[0] if self._root.children else _Node([], array("d"), None, [])
+            self._root = self._root.children[0] if self._root.children else empty_node()
             self._height = self._height - 1 if self._root.children else 0
-
-
-def _refresh(parent: _Node, i: int) -> None:
-    """Work out anew what a branch knows about child ``i``."""
-    child = parent.children[i]
-    parent.costs[i] = min(child.costs)
-    if parent.limits is not None:
-        parent.limits[i] = child.limit_min()
-
-
-def _merge(parent: _Node, i: int) -> bool:
-    """Drop child ``i`` if it is empty, or merge it with a neighbour if both fit in half a node."""
-    if not parent.children[i].ranks:
-        parent.drop(i)
-        return True
-    left = i if i + 1 < len(parent.children) else i - 1
-    if left < 0:
-        return False
-    keep, gone = parent.children[left], parent.children[left + 1]
-    if len(keep.ranks) + len(gone.ranks) > _WIDTH_MAX // 2:
-        return False
-    keep.absorb(gone)
-    parent.drop(left + 1)
-    _refresh(parent, left)
-    return True

@@ -12,6 +12,7 @@ What a task goes through happens here, whatever the event was that caused it (``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from parking_lot_core._values import evolve
@@ -102,6 +103,8 @@ class Lot:
         self.waiting.forget(task.metadata.id)
         if self._sequences is not None:
             self._sequences.discard(task.sequence)
+        if self.timers.earliest != math.inf:
+            self.timers.compact(len(self.tasks))
 
     def dispatch(self, commands: list[Command]) -> None:
         """Start what may start."""

@@ -27,21 +27,17 @@ _SLACK = 64
 class Timers:
     """A heap of timers, most of which are stale by the time they are due."""
 
-    __slots__ = ("_heap", "_live", "_room", "earliest")
+    __slots__ = ("_heap", "_live", "earliest")
 
     def __init__(self, live: Callable[[Timer], bool]) -> None:
         self._heap: list[Timer] = []
         self._live = live
-        # How many timers there may be before the stale ones among them are looked for.
-        self._room = _SLACK
         #: No timer is due before this; infinity if there is none.
         self.earliest = math.inf
 
     def set(self, due: float, sequence: int, alarm: Alarm, task_id: str) -> None:
         """Remember to look at a task at ``due``."""
         heappush(self._heap, (due, sequence, alarm, task_id))
-        if len(self._heap) > self._room:
-            self._compact()
         self.earliest = self._heap[0][0]
 
     def next_due(self) -> float | None:
@@ -62,8 +58,9 @@ class Timers:
         self.earliest = heap[0][0] if heap else math.inf
         return None
 
-    def _compact(self) -> None:
-        """Drop stale timers. Done when there are twice as many as were left the last time, it costs little."""
-        self._heap = [timer for timer in dict.fromkeys(self._heap) if self._live(timer)]
-        heapify(self._heap)
-        self._room = 2 * len(self._heap) + _SLACK
+    def compact(self, tasks: int) -> None:
+        """Drop stale timers once they outnumber what ``tasks`` tasks can have; amortised, this costs nothing."""
+        if len(self._heap) > 4 * tasks + _SLACK:
+            self._heap = [timer for timer in dict.fromkeys(self._heap) if self._live(timer)]
+            heapify(self._heap)
+            self.earliest = self._heap[0][0] if self._heap else math.inf
