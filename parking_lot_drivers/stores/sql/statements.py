@@ -30,15 +30,7 @@ from parking_lot_core import TaskState
 from parking_lot_drivers.stores.sql import columns
 from parking_lot_drivers.stores.sql.columns import Columns
 from parking_lot_drivers.stores.sql.dialects import Rules
-from parking_lot_drivers.stores.sql.tables import (
-    CHECKPOINTS,
-    LEASES,
-    OUTCOMES,
-    PAYLOADS,
-    REQUESTS,
-    SET_ASIDE,
-    TASKS,
-)
+from parking_lot_drivers.stores.sql.tables import LOT_FILE, Tables
 
 #: Of how many tasks something is read at a time.
 IDS_PER_SELECT = 64
@@ -105,10 +97,16 @@ class Statements:
 
 
 @cache
-def compiled(rules: Rules) -> Statements:
-    """All statements for one database."""
+def compiled(rules: Rules, tables: Tables = LOT_FILE) -> Statements:
+    """All statements for one database and its tables."""
     sql = _Compiler(rules)
-    return Statements(rules=rules, **_tasks(sql), **_outcomes(sql), **_requests(sql), **_single_rows(sql))
+    return Statements(
+        rules=rules,
+        **_tasks(sql, tables),
+        **_outcomes(sql, tables.outcomes),
+        **_requests(sql, tables.requests),
+        **_single_rows(sql, tables),
+    )
 
 
 class _Compiler:
@@ -143,85 +141,86 @@ def _columns(table: Table, row: Columns) -> list[ColumnElement[object]]:
     return [table.c[name] for name in row.names]
 
 
-def _tasks(sql: _Compiler) -> dict[str, str]:
-    key = _where(TASKS, "pool", "task_id")
+def _tasks(sql: _Compiler, tables: Tables) -> dict[str, str]:
+    table, payloads = tables.tasks, tables.payloads
+    key = _where(table, "pool", "task_id")
     key_names = ("the_pool", "the_task_id")
-    whole = select(*_columns(TASKS, columns.TASK)).where(TASKS.c.pool == bindparam("the_pool"))
-    parked = TASKS.c.state == literal_column(f"'{TaskState.PARKED.value}'")
-    body = select(TASKS.c.task_id, PAYLOADS.c.body).join(PAYLOADS, PAYLOADS.c.number == TASKS.c.payload)
-    rank = (TASKS.c.priority.desc(), TASKS.c.tag, TASKS.c.sequence)
-    change = update(TASKS).ordered_values(*((TASKS.c[name], bindparam(name)) for name in columns.CHANGING)).where(*key)
-    in_several = TASKS.c.task_id.in_([bindparam(name) for name in _SEVERAL])
-    as_bytes = cast(TASKS.c.task_id, LargeBinary)
-    number = select(TASKS.c.payload).where(*key).scalar_subquery()
-    count = select(func.count()).select_from(TASKS).where(TASKS.c.pool == bindparam("the_pool"), parked)
+    whole = select(*_columns(table, columns.TASK)).where(table.c.pool == bindparam("the_pool"))
+    parked = table.c.state == literal_column(f"'{TaskState.PARKED.value}'")
+    body = select(table.c.task_id, payloads.c.body).join(payloads, payloads.c.number == table.c.payload)
+    rank = (table.c.priority.desc(), table.c.tag, table.c.sequence)
+    change = update(table).ordered_values(*((table.c[name], bindparam(name)) for name in columns.CHANGING)).where(*key)
+    in_several = table.c.task_id.in_([bindparam(name) for name in _SEVERAL])
+    as_bytes = cast(table.c.task_id, LargeBinary)
+    number = select(table.c.payload).where(*key).scalar_subquery()
+    count = select(func.count()).select_from(table).where(table.c.pool == bindparam("the_pool"), parked)
     return {
-        "insert_payload": sql.insert(PAYLOADS),
-        "insert_task": sql.insert(TASKS),
+        "insert_payload": sql.insert(payloads),
+        "insert_task": sql.insert(table),
         "change_task": sql(change, *columns.CHANGING, *key_names),
-        "delete_payload": sql(delete(PAYLOADS).where(PAYLOADS.c.number == number), *key_names),
-        "delete_task": sql(delete(TASKS).where(*key), *key_names),
+        "delete_payload": sql(delete(payloads).where(payloads.c.number == number), *key_names),
+        "delete_task": sql(delete(table).where(*key), *key_names),
         "delete_damaged_task": sql(
-            delete(TASKS).where(key[0], as_bytes == bindparam("the_bytes")), "the_pool", "the_bytes"
+            delete(table).where(key[0], as_bytes == bindparam("the_bytes")), "the_pool", "the_bytes"
         ),
-        "select_body": sql(select(PAYLOADS.c.body).where(*_where(PAYLOADS, "number")), "the_number"),
-        "delete_body": sql(delete(PAYLOADS).where(*_where(PAYLOADS, "number")), "the_number"),
+        "select_body": sql(select(payloads.c.body).where(*_where(payloads, "number")), "the_number"),
+        "delete_body": sql(delete(payloads).where(*_where(payloads, "number")), "the_number"),
         "select_tasks": sql(whole, "the_pool"),
-        "select_task": sql(whole.where(TASKS.c.task_id == bindparam("the_task_id")), *key_names),
+        "select_task": sql(whole.where(table.c.task_id == bindparam("the_task_id")), *key_names),
         "select_payload": sql(body.where(*key), *key_names),
         "select_payloads": sql(body.where(key[0], in_several), "the_pool", *_SEVERAL),
         "count_parked": sql(count, "the_pool"),
-        "select_running": sql(whole.where(~parked).order_by(TASKS.c.sequence), "the_pool"),
+        "select_running": sql(whole.where(~parked).order_by(table.c.sequence), "the_pool"),
         "select_waiting": sql(_first(whole.where(parked).order_by(*rank), _LIMIT), "the_pool", "limit"),
     }
 
 
-def _outcomes(sql: _Compiler) -> dict[str, str]:
-    whole = select(*_columns(OUTCOMES, columns.OUTCOME))
+def _outcomes(sql: _Compiler, table: Table) -> dict[str, str]:
+    whole = select(*_columns(table, columns.OUTCOME))
     box = ("pool", "box_tenant", "box_user", "box_session")
-    after = OUTCOMES.c.cursor > bindparam("after")
-    of_box = _first(whole.where(*_where(OUTCOMES, *box), after).order_by(OUTCOMES.c.cursor), _LIMIT)
-    in_several = OUTCOMES.c.task_id.in_([bindparam(name) for name in _SEVERAL])
-    ended = select(OUTCOMES.c.task_id).where(*_where(OUTCOMES, "pool"), in_several)
-    count = select(func.count()).select_from(OUTCOMES).where(*_where(OUTCOMES, "pool"))
+    after = table.c.cursor > bindparam("after")
+    of_box = _first(whole.where(*_where(table, *box), after).order_by(table.c.cursor), _LIMIT)
+    in_several = table.c.task_id.in_([bindparam(name) for name in _SEVERAL])
+    ended = select(table.c.task_id).where(*_where(table, "pool"), in_several)
+    count = select(func.count()).select_from(table).where(*_where(table, "pool"))
     return {
-        "insert_outcome": sql.insert(OUTCOMES, leave_out=("cursor",), new=True),
-        "select_outcome": sql(whole.where(*_where(OUTCOMES, "pool", "task_id")), "the_pool", "the_task_id"),
+        "insert_outcome": sql.insert(table, leave_out=("cursor",), new=True),
+        "select_outcome": sql(whole.where(*_where(table, "pool", "task_id")), "the_pool", "the_task_id"),
         "select_ended": sql(ended, "the_pool", *_SEVERAL),
         "select_box": sql(of_box, *(f"the_{name}" for name in box), "after", "limit"),
-        "delete_outcome": sql(delete(OUTCOMES).where(*_where(OUTCOMES, "pool", "cursor")), "the_pool", "the_cursor"),
+        "delete_outcome": sql(delete(table).where(*_where(table, "pool", "cursor")), "the_pool", "the_cursor"),
         "count_outcomes": sql(count, "the_pool"),
     }
 
 
-def _requests(sql: _Compiler) -> dict[str, str]:
-    of_pool = _where(REQUESTS, "pool")
-    after = REQUESTS.c.number > bindparam("after")
-    oldest = select(*_columns(REQUESTS, columns.REQUEST)).where(*of_pool, after).order_by(REQUESTS.c.number)
+def _requests(sql: _Compiler, table: Table) -> dict[str, str]:
+    of_pool = _where(table, "pool")
+    after = table.c.number > bindparam("after")
+    oldest = select(*_columns(table, columns.REQUEST)).where(*of_pool, after).order_by(table.c.number)
     later: Select[*tuple[Any, ...]] = select(literal_column("1")).where(*of_pool, after)
     return {
-        "insert_request": sql.insert(REQUESTS, leave_out=("number",)),
-        "delete_request": sql(delete(REQUESTS).where(*_where(REQUESTS, "pool", "number")), "the_pool", "the_number"),
+        "insert_request": sql.insert(table, leave_out=("number",)),
+        "delete_request": sql(delete(table).where(*_where(table, "pool", "number")), "the_pool", "the_number"),
         "select_requests": sql(_first(oldest, _LIMIT), "the_pool", "after", "limit"),
         "select_request_after": sql(_first(later, literal_column("1")), "the_pool", "after"),
-        "count_requests": sql(select(func.count()).select_from(REQUESTS).where(*of_pool), "the_pool"),
+        "count_requests": sql(select(func.count()).select_from(table).where(*of_pool), "the_pool"),
     }
 
 
-def _single_rows(sql: _Compiler) -> dict[str, str]:
-    renewed = update(LEASES).values(renewed_at=bindparam("renewed_at")).where(*_where(LEASES, "pool"))
-    checkpoint = update(CHECKPOINTS).values(body=bindparam("body")).where(*_where(CHECKPOINTS, "pool"))
-    lease = select(LEASES.c.pid, LEASES.c.hostname, LEASES.c.renewed_at).where(*_where(LEASES, "pool"))
-    set_aside = select(func.count()).select_from(SET_ASIDE).where(*_where(SET_ASIDE, "pool"))
+def _single_rows(sql: _Compiler, tables: Tables) -> dict[str, str]:
+    renewed = update(tables.leases).values(renewed_at=bindparam("renewed_at")).where(*_where(tables.leases, "pool"))
+    checkpoint = update(tables.checkpoints).values(body=bindparam("body")).where(*_where(tables.checkpoints, "pool"))
+    lease = select(tables.leases.c.pid, tables.leases.c.hostname, tables.leases.c.renewed_at).where(*_where(tables.leases, "pool"))
+    set_aside = select(func.count()).select_from(tables.set_aside).where(*_where(tables.set_aside, "pool"))
     return {
-        "insert_checkpoint": sql.insert(CHECKPOINTS),
+        "insert_checkpoint": sql.insert(tables.checkpoints),
         "update_checkpoint": sql(checkpoint, "body", "the_pool"),
-        "select_checkpoint": sql(select(CHECKPOINTS.c.body).where(*_where(CHECKPOINTS, "pool")), "the_pool"),
-        "delete_checkpoint": sql(delete(CHECKPOINTS).where(*_where(CHECKPOINTS, "pool")), "the_pool"),
-        "insert_lease": sql.insert(LEASES),
+        "select_checkpoint": sql(select(tables.checkpoints.c.body).where(*_where(tables.checkpoints, "pool")), "the_pool"),
+        "delete_checkpoint": sql(delete(tables.checkpoints).where(*_where(tables.checkpoints, "pool")), "the_pool"),
+        "insert_lease": sql.insert(tables.leases),
         "renew_lease": sql(renewed, "renewed_at", "the_pool"),
-        "delete_lease": sql(delete(LEASES).where(*_where(LEASES, "pool")), "the_pool"),
+        "delete_lease": sql(delete(tables.leases).where(*_where(tables.leases, "pool")), "the_pool"),
         "select_lease": sql(lease, "the_pool"),
-        "insert_set_aside": sql.insert(SET_ASIDE, leave_out=("number",)),
+        "insert_set_aside": sql.insert(tables.set_aside, leave_out=("number",)),
         "count_set_aside": sql(set_aside, "the_pool"),
     }

@@ -1,0 +1,129 @@
+"""The port of queues that several hosts schedule at the same time.
+
+Each host has a scheduler of its own, which sees a *window* of the highest-ranked waiting tasks. It decides by the same
+rules as ever. A start counts once it is committed: ``commit`` makes those parts of a batch durable that are still this
+host's to make, and says which are not. A task is held by the host that started it until its end, under that host's
+lease. A host whose lease lapsed holds nothing any more: others adopt its tasks, and what it says of them is refused.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.ports import Batch, Loaded, SetAside, TaskQueue
+
+
+class Loss(enum.Enum):
+    """Why a part of a batch was not kept."""
+
+    DUPLICATE = "duplicate"  # a new task whose id the queue has already
+    TAKEN = "taken"  # another host, or another client of the queue, has taken or removed the task
+    NO_UNITS = "no_units"  # a start for which the shared budget has no units left
+
+
+class News(enum.Flag):
+    """What may have changed since one last looked."""
+
+    WORK = enum.auto()  # tasks wait
+    OUTCOMES = enum.auto()  # tasks have ended
+    REQUESTS = enum.auto()  # somebody asks for something
+    LEASE = enum.auto()  # this host's lease lapsed: what it held, others may have
+
+
+@attrs.frozen(kw_only=True)
+class Saved:
+    """What became of a batch.
+
+    Attributes:
+        lost: by task id, what was not kept. All else was.
+        payloads: payloads of started tasks that the batch asked for.
+    """
+
+    lost: Mapping[str, Loss] = attrs.field(factory=dict)
+    payloads: Mapping[str, bytes] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Window:
+    """The waiting tasks that matter now.
+
+    Attributes:
+        tasks: the highest-ranked ones, and those that become ready, or expire, before the next look; with mailboxes.
+        complete: whether no task waits beyond these (tasks that are delayed for longer do not count).
+        depth: about how many tasks the lot holds, parked and running, on all hosts.
+        held_elsewhere: units by device that others hold of a shared budget; ``None`` where the budget is not shared.
+        set_aside: rows that could not be decoded.
+    """
+
+    tasks: Sequence[tuple[ScheduledTask, MailboxKey]]
+    complete: bool
+    depth: int
+    held_elsewhere: Mapping[str, int] | None = None
+    set_aside: Sequence[SetAside] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SharedBudget:
+    """Devices whose units several processes share through the database: the budget's name, and units by device."""
+
+    name: str
+    devices: Mapping[str, int]
+
+
+class SharedQueue(TaskQueue):
+    """A ``TaskQueue`` that any number of hosts may have open to schedule.
+
+    The inherited methods keep their contract: ``save`` keeps a batch whole or not at all, and ``load`` gives the whole
+    queue. Scheduling hosts use ``commit`` and ``mine`` instead.
+    """
+
+    @property
+    @abc.abstractmethod
+    def host(self) -> str:
+        """The id under which this host holds tasks. It changes when the lease was lost and taken anew."""
+
+    @abc.abstractmethod
+    async def reserve(self, count: int) -> Checkpoint:
+        """A checkpoint from which a scheduler can admit ``count`` tasks.
+
+        From ``next_sequence`` on, that many numbers are nobody else's. Fair-share tags are those of all hosts.
+        """
+
+    @abc.abstractmethod
+    async def commit(self, batch: Batch, *, fetch: Sequence[str] = ()) -> Saved:
+        """Make durable, in one transaction, what of the batch is this host's to make.
+
+        A new task needs an id that is not in the queue. A start needs a task that waits, with the epoch before. Other
+        changes, and ends, need a task that this host holds; or one that nobody holds. An outcome is kept only together
+        with the removal of its task, if the queue had it. ``fetch``: ids of tasks whose payload is wanted, if they start.
+
+        Raises ``StoreUnavailable`` if nothing was kept or that cannot be known, also when the lease has lapsed.
+        """
+
+    @abc.abstractmethod
+    async def window(self, limit: int) -> Window:
+        """The window, of at most ``limit`` ready tasks."""
+
+    @abc.abstractmethod
+    async def mine(self) -> Loaded:
+        """The tasks that this host holds. Takes the lease anew if it was lost; then there are none."""
+
+    @abc.abstractmethod
+    async def adopt_orphans(self, limit: int = 1000) -> Sequence[tuple[ScheduledTask, MailboxKey]]:
+        """End the leases that have lapsed, and hold the tasks of hosts that have none, as they stand.
+
+        Their units are free from then on. The caller decides what becomes of them, and commits it.
+        """
+
+    @abc.abstractmethod
+    async def wait_for_news(self) -> News:
+        """Return when something may have changed; at the latest after the period at which a host looks anyway."""
+
+    @abc.abstractmethod
+    async def prune(self, *, older_than: float) -> Mapping[str, int]:
+        """Delete outcomes, archived tasks and audit records older than so many seconds; how many of each."""
