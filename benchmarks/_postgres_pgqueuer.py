@@ -1,0 +1,86 @@
+"""PgQueuer: LISTEN/NOTIFY, jobs fetched and ended in batches; all its tables durable, which is its default.
+
+A finished job's row moves to its log table, as it does by default; what a task returns is not stored. On asyncpg and
+uvloop, as its own command line runs it, with the autovacuum settings that it offers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import uvloop
+from pgqueuer import PgQueuer
+from pgqueuer.models import Job
+from pgqueuer.queries import Queries
+
+from benchmarks._postgres_peer import CONCURRENCY, SETTLE_S, Client, Payload, Peer, Task
+
+_NAME = "echo"
+_CONNECTIONS = 16
+_BATCH = CONCURRENCY // 2  # of fetching and of ending: the most that it accepts at this concurrency
+
+
+def _encode(payload: Payload) -> bytes:
+    return json.dumps(payload).encode()
+
+
+async def _install(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        queries = Queries.from_asyncpg_connection(connection)
+        await queries.install()
+        await queries.optimize_autovacuum()
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[Client]:
+    async with asyncpg.create_pool(url, min_size=_CONNECTIONS, max_size=_CONNECTIONS) as pool:
+        queries = Queries.from_asyncpg_pool(pool)
+
+        async def submit(payload: Payload) -> object:
+            return await queries.enqueue(_NAME, _encode(payload))
+
+        async def submit_many(payloads: Sequence[Payload]) -> object:
+            return await queries.enqueue(
+                [_NAME] * len(payloads), [_encode(payload) for payload in payloads], [0] * len(payloads)
+            )
+
+        yield Client(submit, submit_many)
+
+
+@asynccontextmanager
+async def _worker(url: str, run: Task) -> AsyncIterator[None]:
+    async with asyncpg.create_pool(url, min_size=4, max_size=4) as pool:
+        queuer = PgQueuer.from_asyncpg_pool(pool)
+
+        @queuer.entrypoint(_NAME)
+        async def echo(job: Job) -> None:
+            await run(json.loads(job.payload or b""))
+
+        worker = asyncio.create_task(queuer.run(batch_size=_BATCH, max_concurrent_tasks=CONCURRENCY))
+        try:
+            await asyncio.sleep(SETTLE_S)
+            yield
+        finally:
+            queuer.shutdown.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+
+
+PEER = Peer(
+    install=_install,
+    client=_client,
+    worker=_worker,
+    unfinished="SELECT EXISTS (SELECT FROM pgqueuer)",
+    finished="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'",
+    lives_1=10_000,
+    lives_4=10_000,
+    run=uvloop.run,
+)
