@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.postgres.server import Server
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")
@@ -24,3 +31,24 @@ def rewrite(request: pytest.FixtureRequest) -> bool:
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every asynchronous test runs on both event loops."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A Postgres server for all tests; see ``tests/postgres/server.py``."""
+    if sys.platform == "win32":
+        pytest.skip("the Postgres server of the tests runs on Linux and macOS")
+    from tests.postgres import server
+
+    running = server.shared()
+    yield running
+    running.stop()
+    server.shared.cache_clear()
+
+
+@pytest.fixture
+def database_url(postgres_server: Server) -> Iterator[str]:
+    """The URL of an empty Postgres database for one test."""
+    url = postgres_server.database()
+    yield url
+    postgres_server.drop(url)
