@@ -38,7 +38,7 @@ async def test_a_restarted_server_is_found_again(own_server: OwnServer) -> None:
         with pytest.raises(StoreUnavailable):
             await database.read(backend)
         assert await database.read(backend)
-        own_server.kill(signal.SIGKILL)
+        own_server.kill(signal.SIGQUIT)
         for _ in range(2):
             with pytest.raises(StoreUnavailable):
                 await database.write(backend)
