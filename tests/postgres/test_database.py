@@ -198,7 +198,7 @@ async def test_a_deadlock_is_tried_again(database: PostgresDatabase, database_ur
     thread.start()
     await database.write(cross, pipeline=pipeline)
     thread.join()
-    assert len(tries) == 2
+    assert len(tries) > 1
     assert await database.read(numbers) == [1, 2, 3]
 
 

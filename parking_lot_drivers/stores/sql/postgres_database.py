@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -32,6 +34,9 @@ _PAUSE_MOST = 2.0
 
 #: How often a transaction that lost against others is run again.
 _RETRIES = 3
+
+#: The longest that it lets the others pass before the first retry, in seconds; before each further one, twice that.
+_GIVE_WAY = 0.05
 
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -157,12 +162,14 @@ class PostgresDatabase:
         return True
 
     def _persistently(self, function: Callable[[Connection], _T], pipeline: bool) -> _T:
-        for _ in range(_RETRIES):
+        for retry in range(_RETRIES):
             try:
                 return self._transaction(_BEGIN, function, pipeline=pipeline)
             except (psycopg.Error, DBAPIError) as error:
                 if not isinstance(original(error), _LOST_A_RACE):
                     raise
+            # At once, this one would often take the same lock again before the winner wakes, and lose again.
+            time.sleep(_GIVE_WAY * 2**retry * random.uniform(0.5, 1.0))
         return self._transaction(_BEGIN, function, pipeline=pipeline)
 
     def _bare(self, function: Callable[[Connection], _T]) -> _T:
