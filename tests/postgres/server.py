@@ -233,8 +233,12 @@ def _binaries(folder: Path) -> tuple[Path, dict[str, Any]]:
         subprocess.run([binaries / "postgres", "--version"], check=True, capture_output=True, **identity)
     except (OSError, subprocess.CalledProcessError):
         # A directory on the way is closed to that user. We copy rather than open it, as the package would.
-        shutil.copytree(binaries.parent, folder / "install", symlinks=True)
-        binaries = folder / "install" / "bin"
+        package, copied = binaries.parents[1], folder / "install" / binaries.parents[1].name
+        shutil.copytree(binaries.parent, copied / binaries.parent.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")  # Where wheels keep them; found by relative path.
+        if libraries.is_dir():
+            shutil.copytree(libraries, copied.with_name(libraries.name))
+        binaries = copied / binaries.relative_to(package)
     return binaries, identity
 
 
