@@ -17,10 +17,11 @@ import sqlalchemy
 from dbos import DBOS, DBOSClient
 from dbos import EnqueueOptions as Options
 
-from benchmarks._postgres_peer import CONCURRENCY, SUBMITTERS, Client, Payload, Peer, Task
+from benchmarks._postgres_peer import SUBMITTERS, Client, Payload, Peer, Task
 
 _NAME = "bench"
-_POLLING_S = 0.02  # its default is 1 s, at which a worker with 64 places would end at most 64 tasks per second
+_POLLING_S = 0.01  # its default is 1 s, at which a worker with 64 places would end at most 64 tasks per second, and
+# a task would wait half a second on average
 _CONNECTIONS = 20  # its default for a worker; a client has 5
 _OPTIONS: Options = {"workflow_name": "echo", "queue_name": _NAME}
 
@@ -58,7 +59,7 @@ async def _client(url: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def _worker(url: str, run: Task) -> AsyncIterator[None]:
+async def _worker(url: str, run: Task, concurrency: int | None) -> AsyncIterator[None]:
     config: Any = {
         "name": _NAME,
         "system_database_url": url,
@@ -77,8 +78,8 @@ async def _worker(url: str, run: Task) -> AsyncIterator[None]:
 
     await asyncio.to_thread(DBOS.launch)
     try:
-        await DBOS.register_queue_async(_NAME, worker_concurrency=CONCURRENCY, polling_interval_sec=_POLLING_S)
-        await asyncio.sleep(2.5)  # it looks for new queues once a second
+        await DBOS.register_queue_async(_NAME, worker_concurrency=concurrency, polling_interval_sec=_POLLING_S)
+        await asyncio.sleep(1.5)  # it looks for new queues once a second
         yield
     finally:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
@@ -90,6 +91,7 @@ PEER = Peer(
     worker=_worker,
     unfinished="SELECT EXISTS (SELECT FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING'))",
     finished="SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS'",
-    lives_1=1_000,
-    lives_4=1_500,
+    lives_1=1_500,
+    lives_4=2_000,
+    unlimited=True,
 )

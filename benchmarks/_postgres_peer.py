@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-CONCURRENCY = 64  # tasks at once in each worker process
+CONCURRENCY = 64  # tasks at once in each worker process, where there is a limit
 SUBMITTERS = 64
 SETTLE_S = 0.5  # after which a worker listens: the libraries do not say when they do
 
@@ -26,13 +26,17 @@ class Client:
 
 @dataclass(frozen=True)
 class Peer:
-    """One library. ``unfinished`` asks whether a task waits or runs; ``finished`` counts those that succeeded."""
+    """One library. ``unfinished`` asks whether a task waits or runs; ``finished`` counts those that succeeded.
 
-    install: Callable[[str], Awaitable[None]]
+    ``worker`` is asked for at most so many tasks at once, or for as many as there are where the library can do that.
+    """
+
+    install: Callable[[str], Coroutine[Any, Any, None]]
     client: Callable[[str], AbstractAsyncContextManager[Client]]
-    worker: Callable[[str, Task], AbstractAsyncContextManager[object]]
+    worker: Callable[[str, Task, int | None], AbstractAsyncContextManager[object]]
     unfinished: str
     finished: str
     lives_1: int  # tasks in a run with one worker process: some seconds of work
     lives_4: int
+    unlimited: bool  # a worker can do without a limit of tasks at once
     run: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run

@@ -1,7 +1,8 @@
 """Other queues on Postgres, on one server and on the same terms: each commit flushed, 300-byte payloads.
 
 ``python -m benchmarks._postgres_peers [NAME ...]`` prints the figures of some of them, or of all. Each measure has an
-empty database. A *life* is submitted, started and ended; the workers are processes of their own.
+empty database. A *life* is submitted, started and ended; the workers are processes of their own, with up to 64 tasks at
+once. ``lives_unlimited`` is the same without that limit, where a library can do that: it is faster for some.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, Any, cast
 
 import psycopg
 
 from benchmarks._peers import PAYLOAD
-from benchmarks._postgres_peer import SUBMITTERS, Client, Payload, Peer, Task
+from benchmarks._postgres_peer import CONCURRENCY, SUBMITTERS, Client, Payload, Peer, Task
 from benchmarks._postgres_server import fresh_database, server
 
 PEERS = ("procrastinate", "pgqueuer", "dbos")
-_SECONDS = 1.5  # of submitting alone, together and in batches
+_SECONDS = 1.0  # of submitting alone, together and in batches
 _BATCH = 500
 _PICKUPS = 200
 _PAUSE_S = 0.01
 _WARM_UP = 10
 _LIMIT_S = 60.0
+_ROOT = Path(__file__).parents[1]
 
 
 def peer_rates(url: str) -> dict[str, float]:
@@ -40,13 +43,15 @@ def peer_rates(url: str) -> dict[str, float]:
 def rates_of(name: str, url: str) -> dict[str, float]:
     """Rates and delays of one peer, on the server of this URL."""
     peer = _peer(name)
-    found = peer.run(_submits(peer, _fresh(peer, url)))
-    for workers, count in ((1, peer.lives_1), (4, peer.lives_4)):
-        own = _fresh(peer, url)
-        with _workers(name, own, workers):
-            found[f"lives_per_s_{workers}"] = peer.run(_lives(peer, own, count))
+    found: dict[str, float] = peer.run(_submits(peer, _fresh(peer, url)))
+    for concurrency, key in ((CONCURRENCY, "lives_per_s"), (None, "lives_unlimited_per_s")):
+        if concurrency is not None or peer.unlimited:
+            for workers, count in ((1, peer.lives_1), (4, peer.lives_4)):
+                own = _fresh(peer, url)
+                with _workers(name, own, workers, concurrency):
+                    found[f"{key}_{workers}"] = peer.run(_lives(peer, own, count))
     own = _fresh(peer, url)
-    with _workers(name, own, 1) as latencies:
+    with _workers(name, own, 1, CONCURRENCY) as latencies:
         peer.run(_elsewhere(peer, own))
     found |= _cuts("pickup", latencies)
     return found | _cuts("pickup_same_process", peer.run(_here(peer, _fresh(peer, url))))
@@ -58,7 +63,7 @@ def _peer(name: str) -> Peer:
 
 def _fresh(peer: Peer, url: str) -> str:
     own = fresh_database(url)
-    peer.run(cast(Any, peer.install(own)))
+    peer.run(peer.install(own))
     return own
 
 
@@ -164,7 +169,7 @@ async def _elsewhere(peer: Peer, url: str) -> None:
 async def _here(peer: Peer, url: str) -> list[float]:
     latencies: list[float] = []
     with psycopg.connect(url, autocommit=True) as watch:
-        async with peer.worker(url, _echo(latencies)), peer.client(url) as client:
+        async with peer.worker(url, _echo(latencies), CONCURRENCY), peer.client(url) as client:
             await _pick_up(client)
             await _until_idle(peer, watch)
     return latencies
@@ -181,13 +186,15 @@ def _echo(latencies: list[float]) -> Task:
 
 
 @contextmanager
-def _workers(name: str, url: str, count: int) -> Iterator[list[float]]:
+def _workers(name: str, url: str, count: int, concurrency: int | None) -> Iterator[list[float]]:
     """So many worker processes, up and listening. The list has what they measured, once they have ended."""
     latencies: list[float] = []
-    command = [sys.executable, "-m", "benchmarks._postgres_peers", "--worker", name, url]
+    command = [sys.executable, "-m", "benchmarks._postgres_peers", "--worker", name, url, str(concurrency or 0)]
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+            )
             for _ in range(count)
         ]
         try:
@@ -202,10 +209,10 @@ def _workers(name: str, url: str, count: int) -> Iterator[list[float]]:
                 process.kill()
 
 
-async def _work(peer: Peer, url: str) -> list[float]:
+async def _work(peer: Peer, url: str, concurrency: int | None) -> list[float]:
     """A worker process: works until its standard input ends."""
     latencies: list[float] = []
-    async with peer.worker(url, _echo(latencies)):
+    async with peer.worker(url, _echo(latencies), concurrency):
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.read)
     return latencies
@@ -215,7 +222,7 @@ def main(arguments: list[str]) -> None:
     """Be a worker, or measure the peers that are named."""
     if arguments[:1] == ["--worker"]:
         peer = _peer(arguments[1])
-        print(json.dumps(peer.run(_work(peer, arguments[2]))), flush=True)
+        print(json.dumps(peer.run(_work(peer, arguments[2], int(arguments[3]) or None))), flush=True)
         return
     with server() as url:
         for name in arguments or PEERS:

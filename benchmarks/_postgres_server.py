@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import urlsplit
 
 import psycopg
@@ -23,6 +25,7 @@ import psycopg
 VARIABLE = "PARKING_LOT_BENCH_DATABASE_URL"
 _SETTINGS = {"fsync": "on", "synchronous_commit": "on", "max_connections": "200", "listen_addresses": ""}
 _PATIENCE = 30.0
+_ROOT = Path(__file__).parents[1]
 _made: list[str] = []
 
 
@@ -35,8 +38,19 @@ def server() -> Iterator[str]:
         finally:
             _drop_made(given)
         return
-    with tempfile.TemporaryDirectory(prefix="lot", ignore_cleanup_errors=True) as name, _started(Path(name)) as url:
-        yield url
+    # a process of its own keeps the server, and stops it also when this one is killed: it reads what we hold open
+    command = [sys.executable, "-m", "benchmarks._postgres_server"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT, start_new_session=True
+    ) as keeper:
+        try:
+            url = cast(IO[str], keeper.stdout).readline().strip()
+            if not url:
+                raise RuntimeError("Postgres did not start")
+            yield url
+        finally:
+            with suppress(BrokenPipeError):
+                keeper.communicate("stop\n")
 
 
 def fresh_database(url: str) -> str:
@@ -54,6 +68,13 @@ def _drop_made(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         while _made:
             connection.execute(f'DROP DATABASE "{_made.pop()}" WITH (FORCE)'.encode())
+
+
+def _keep() -> None:
+    """Run a server in a fresh folder until a line is read or the other side is gone."""
+    with tempfile.TemporaryDirectory(prefix="lot", ignore_cleanup_errors=True) as name, _started(Path(name)) as url:
+        print(url, flush=True)
+        sys.stdin.readline()
 
 
 @contextmanager
@@ -104,3 +125,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
         except subprocess.TimeoutExpired:
             continue
+
+
+if __name__ == "__main__":
+    _keep()
