@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from parking_lot_core import Scheduler
+from parking_lot_core import Scheduler, TaskState
 from parking_lot_drivers._ending import Ending
+from parking_lot_drivers._gate import Gate
 from parking_lot_drivers._lobby import Lobby
 from parking_lot_drivers._ticket import Ticket
-from parking_lot_drivers._turn import Ask, Input, Live, Plan, Turn
+from parking_lot_drivers._turn import Ask, Input, Live, Offer, Plan, Turn
 
 
 class Admission:
@@ -23,6 +24,8 @@ class Admission:
         self.lobby = lobby
         self.live: dict[str, Live] = {}
         self.ending = Ending()
+        #: The number of the latest turn.
+        self.turn = 0
 
     @property
     def idle(self) -> bool:
@@ -38,23 +41,34 @@ class Admission:
         live = self.live.get(task_id)
         return self.ending.get(task_id) if live is None else live.ticket
 
-    def decide(self, inputs: Iterable[Input], now: float) -> Plan:
-        """Step every input of the turn, in order, and let in who waits in the lobby as soon as there is room."""
-        scheduler, lobby = self.scheduler, self.lobby
-        places = scheduler.config.max_queue_depth
-        turn = Turn(scheduler, lobby, self.live, self.ending)
+    def decide(self, inputs: Iterable[Input], now: float, *, gate: Gate | None = None, shared: bool = False) -> Plan:
+        """Step every input of the turn, in order, and let in who waits in the lobby as soon as there is room.
+
+        ``shared``: the queue is shared with other hosts; submissions then need a ``gate``.
+        """
+        self.turn += 1
+        lobby = self.lobby
+        turn = Turn(self.scheduler, lobby, self.live, self.ending, gate=gate, shared=shared, number=self.turn)
         for each in inputs:
             if isinstance(each, Ask):
                 turn.ask(each, now)
+            elif isinstance(each, Offer):
+                turn.offer(each, now)
             else:
                 turn.hear(each, now)
-            while lobby and scheduler.places_taken < places:
+            while lobby and self._has_room(gate, shared=shared):
                 turn.ask(lobby.call(), now)
         self.ending.saving = True
         return turn.plan()
+
+    def _has_room(self, gate: Gate | None, *, shared: bool) -> bool:
+        if shared:
+            return gate is not None and gate.room > 0
+        return self.scheduler.places_taken < self.scheduler.config.max_queue_depth
 
     def saved(self, plan: Plan) -> None:
         """The plan's batch is durable: the queue has its tasks now, and the mailbox its outcomes."""
         for live in plan.touched.values():
             live.stored = True
+            live.held = live.task.state is not TaskState.PARKED
         self.ending.saved()

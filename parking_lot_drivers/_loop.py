@@ -37,11 +37,13 @@ from parking_lot_drivers._lobby import Lobby
 from parking_lot_drivers._payloads import Payloads
 from parking_lot_drivers._recovery import NEVER_BEGAN, Memory, news, read_lot, rebuild, settle
 from parking_lot_drivers._runs import Runs
+from parking_lot_drivers._sharing import Sharing
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask, Input, Plan, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, TaskTooLarge
 from parking_lot_drivers.ports import Batch, Loaded, Mailbox, Message, SetAside, TaskExecutor, TaskQueue
+from parking_lot_drivers.shared_ports import SharedQueue
 
 _log = logging.getLogger("parking_lot")
 
@@ -59,8 +61,8 @@ class Loop:
         self._config = config
         self._queue = queue
         self._mailbox = mailbox
-        self._together = queue.adopt(mailbox)
-        self._clock = clock
+        self.together = queue.adopt(mailbox)
+        self.clock = clock
         self._inputs: list[Input] = []
         self._asked: list[Ask] = []
         self._payloads = Payloads(queue)
@@ -82,6 +84,9 @@ class Loop:
         self.degraded: StoreUnavailable | None = None
         self.set_aside: Sequence[SetAside] = ()
         self.outcomes: Counter[OutcomeStatus] = Counter()
+        #: This host's part in a queue that others schedule too; ``None`` where the queue is this pool's alone.
+        self.sharing = Sharing(self, config, queue, mailbox) if isinstance(queue, SharedQueue) else None
+        self._doubt: StoreUnavailable | None = None
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -92,12 +97,27 @@ class Loop:
             self.requests.add(given.request)
         self._rouse()
 
+    def put_back(self, inputs: Sequence[Input]) -> None:
+        """Leave inputs for the next turn, before all that arrive."""
+        self._inputs[:0] = inputs
+
+    def read_again(self, reason: StoreUnavailable) -> None:
+        """Take the lot from the store again before anything else is decided, because what is known may be wrong."""
+        self._doubt = reason
+        self._rouse()
+
+    def note_set_aside(self, rows: Sequence[SetAside]) -> None:
+        """Report stored tasks that could not be read."""
+        for row in rows:
+            _log.error("a stored task could not be read and was set aside: %s: %s", row.task_id, row.reason)
+        self.set_aside = (*self.set_aside, *rows)
+
     def stop_starting(self) -> None:
         """From the next turn on nothing new is admitted or started; what runs may finish."""
         self.accepting = False
         for ask in self.lobby.close():
             ask.ticket.refuse(_no_room_any_more())
-        now = self._clock.now()
+        now = self.clock.now()
         for device in self.admission.scheduler.devices:
             self.put(Word(CapacityChanged(device.name, 0, now)))
 
@@ -132,20 +152,31 @@ class Loop:
             with admission.ending.looking():
                 message = await self._mailbox.get(task_id)
                 ticket = self.admission.find(task_id)
+            if ticket is None and message is None and self.sharing is not None:
+                ticket = await self._find_elsewhere(task_id)
             if ticket is not None or message is not None or admission is self.admission:
                 return ticket or message
+
+    async def _find_elsewhere(self, task_id: str) -> Ticket | None:
+        assert self.sharing is not None
+        ticket = self.sharing.elsewhere.get(task_id)
+        if ticket is None and await self._queue.get(task_id) is not None:
+            ticket = Ticket(task_id)
+            ticket.acknowledge()
+            ticket = self.admission.find(task_id) or self.sharing.elsewhere.follow(ticket)
+        return ticket
 
     @property
     def idle(self) -> bool:
         """Whether everything that was asked for has come to its end, and is saved."""
-        return not self._inputs and self.admission.idle
+        return not self._inputs and self.admission.idle and (self.sharing is None or self.sharing.depth <= 0)
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     async def open(self, group: TaskGroup) -> None:
         """Recover, and start what may start. Raises ``StoreError``."""
         capacities = {device.name: device.capacity for device in self.admission.scheduler.devices}
-        loaded = await read_lot(self._queue, self._mailbox, together=self._together)
+        loaded = await read_lot(self._queue, self._mailbox, together=self.together)
         self._recover(Memory(capacities=capacities), loaded)
         with anyio.CancelScope(shield=True):  # what is saved has to be acted upon
             await self._turn(group)
@@ -169,14 +200,14 @@ class Loop:
 
     async def _sleep(self) -> None:
         """Wait for an input, a deadline or the end."""
-        if self._inputs or (self._leaving and not self.runs):
+        if self._inputs or self._doubt or (self._leaving and not self.runs):
             return
         self._wake = anyio.Event()
         deadline = self.admission.scheduler.next_deadline()
         if deadline is None:
             await self._wake.wait()
         else:
-            with anyio.move_on_after(max(0.0, deadline - self._clock.now())):
+            with anyio.move_on_after(max(0.0, deadline - self.clock.now())):
                 await self._wake.wait()
         self._wake = None
 
@@ -186,22 +217,33 @@ class Loop:
 
     async def _turn(self, group: TaskGroup) -> None:
         inputs, self._inputs = self._inputs, []
-        now = self._clock.now()
+        now = self.clock.now()
         deadline = self.admission.scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             inputs.append(Word(Tick(now)))
+        if self._doubt is not None:
+            doubt, self._doubt = self._doubt, None
+            await self._start_over([], inputs, doubt)
+            return
         if not inputs:
             return
+        gate = None
+        if self.sharing is not None:
+            try:
+                inputs, gate = await self.sharing.gate(inputs, now)
+            except StoreUnavailable as error:
+                await self._start_over([given for given in inputs if isinstance(given, Ask)], inputs, error)
+                return
         try:
-            plan = self.admission.decide(inputs, now)
+            plan = self.admission.decide(inputs, now, gate=gate, shared=self.sharing is not None)
         except BaseException:
             self._inputs[:0] = inputs  # they are told in the end that the pool has stopped
             raise
         self._asked = plan.asks
         try:
-            await self._save(plan.batch)
+            await self._save(plan)
         except StoreUnavailable as error:
-            await self._start_over(plan, inputs, error)
+            await self._start_over(plan.asks, inputs, error)
         else:
             self.degraded = None
             self._failures = 0
@@ -209,11 +251,27 @@ class Loop:
             await self._act(group, plan)
             self._asked = []
 
-    async def _save(self, batch: Batch) -> None:
-        if not self._together and batch.delivered:
+    async def _save(self, plan: Plan) -> None:
+        batch = plan.batch
+        if not self.together and batch.delivered:
             # Delivering twice changes nothing; removing a task whose outcome was never kept would lose it.
             await self._mailbox.deliver(batch.delivered)
-        await self._queue.save(batch)
+        if self.sharing is None or not isinstance(self._queue, SharedQueue):
+            await self._queue.save(batch)
+            return
+        if _is_empty(batch):
+            return
+        saved = await self._queue.commit(batch, fetch=self._unread(plan.starts))
+        for task_id, payload in saved.payloads.items():
+            self.admission.live[task_id].payload = payload
+        if saved.lost:
+            self._inputs[:0] = self.sharing.settle(plan, saved.lost)
+
+    def _unread(self, starts: Sequence[Start]) -> list[str]:
+        """Those of the tasks whose payload is not in memory."""
+        live = self.admission.live
+        ids = [start.task.metadata.id for start in starts]
+        return [task_id for task_id in ids if live[task_id].payload is None and task_id not in self._payloads]
 
     def _dismiss(self) -> None:
         """Nobody will be told anything by this loop any more."""
@@ -221,7 +279,8 @@ class Loop:
         self.ended.set()
         for ask in (*self.lobby.close(), *self._asked, *(given for given in self._inputs if isinstance(given, Ask))):
             ask.ticket.refuse(PoolClosed("the pool stopped before the task was saved"))
-        for ticket in self.admission.tickets().values():
+        elsewhere = [] if self.sharing is None else self.sharing.elsewhere.tickets()
+        for ticket in (*self.admission.tickets().values(), *elsewhere):
             ticket.refuse(PoolClosed("the pool stopped before the task ended; a durable queue still has it"))
         self._announce()
 
@@ -233,6 +292,8 @@ class Loop:
             ask.ticket.acknowledge()
         for ask, reason in plan.refused:
             ask.ticket.refuse(self._refusal(ask, reason))
+        for ask in plan.duplicates:
+            ask.ticket.refuse(duplicate(ask.metadata.id))
         for ticket, delivery in plan.ended:
             self._payloads.take(delivery.task_id)
             self.outcomes[delivery.status] += 1
@@ -242,6 +303,8 @@ class Loop:
             self._put_by(ask.metadata.id)
         for interrupt in plan.interrupts:
             self.runs.interrupt(interrupt.task_id, interrupt.epoch)
+        if self.sharing is not None:
+            self.sharing.acted(plan)
 
     async def _start(self, group: TaskGroup, starts: Sequence[Start]) -> None:
         unread = []
@@ -286,17 +349,18 @@ class Loop:
             return duplicate(ask.metadata.id)
         if ask.waits_for_room:
             return _no_room_any_more()
-        return QueueFull(scheduler.places_taken, self._config.max_queue_depth)
+        depth = scheduler.places_taken if self.sharing is None else self.sharing.depth
+        return QueueFull(depth, self._config.max_queue_depth)
 
     def _run_ended(self, task_id: str, epoch: int, outcome: Outcome) -> None:
-        self.put(Word(Finished(task_id, epoch, outcome, self._clock.now())))
+        self.put(Word(Finished(task_id, epoch, outcome, self.clock.now())))
 
     # -- recovery ------------------------------------------------------------------------------------------------
 
-    async def _start_over(self, plan: Plan, inputs: Sequence[Input], error: StoreUnavailable) -> None:
+    async def _start_over(self, asks: Sequence[Ask], inputs: Sequence[Input], error: StoreUnavailable) -> None:
         """Saving failed: tell this turn's submitters, keep what only this process knows, and read the lot again."""
         _log.error("saving failed, reading the lot again: %s", error)
-        self._refuse_all(plan.asks, error)
+        self._refuse_all(asks, error)
         words = [given for given in inputs if isinstance(given, Word)]
         self.requests.difference_update(word.request for word in words if word.request is not None)
         memory = Memory(
@@ -311,20 +375,26 @@ class Loop:
         gone = [ticket for ticket in untold if ticket.task_id not in self.admission.live]
         for ticket in gone:
             self._payloads.take(ticket.task_id)
+        if self.sharing is not None:
+            self.sharing.recovered(gone)
+            return
         for delivery in await settle(gone, self._mailbox, error):
             self.outcomes[delivery.status] += 1
 
     def _recover(self, memory: Memory, loaded: Loaded) -> None:
         self.set_aside = (*self.set_aside, *loaded.set_aside)
-        self.admission = rebuild(self._config, loaded, self.lobby, memory.tickets)
-        self._inputs[:0] = news(memory, loaded, self.runs, self._inputs, self._clock.now())
+        stray = [] if self.sharing is None else self.sharing.strays([task for task, _ in loaded.tasks])
+        self.admission = rebuild(self._config, loaded, self.lobby, memory.tickets, stray)
+        for live in stray:
+            self.runs.interrupt(live.task.id, live.task.epoch)
+        self._inputs[:0] = news(memory, loaded, self.runs, self._inputs, self.clock.now())
 
     async def _read_again(self, error: StoreUnavailable) -> Loaded:
         """Try until the store answers; meanwhile nobody who submits is kept waiting for long."""
         while True:
             await self._pause(error)
             try:
-                return await read_lot(self._queue, self._mailbox, together=self._together)
+                return await read_lot(self._queue, self._mailbox, together=self.together)
             except StoreUnavailable as failure:
                 error = failure
                 self._refuse_all([given for given in self._inputs if isinstance(given, Ask)], error)
@@ -352,3 +422,8 @@ def duplicate(task_id: str) -> DuplicateTask:
 
 def _no_room_any_more() -> PoolClosed:
     return PoolClosed("the pool stopped before there was room for the task")
+
+
+def _is_empty(batch: Batch) -> bool:
+    """Whether nothing but the clock has changed, which hosts that share a queue do not save."""
+    return not (batch.added or batch.claimed or batch.changed or batch.removed or batch.delivered or batch.answered)

@@ -29,6 +29,9 @@ class Payloads:
         self._bytes = 0
         self._kept: dict[str, bytes] = {}
 
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._kept
+
     def keep(self, task_id: str, payload: bytes) -> None:
         """Remember a payload, if there is room."""
         if self._bytes + len(payload) <= self._bytes_max and task_id not in self._kept:

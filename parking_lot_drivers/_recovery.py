@@ -30,6 +30,7 @@ from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Input, Live, Word
 from parking_lot_drivers.errors import StoreError
 from parking_lot_drivers.ports import Batch, Delivery, Loaded, Mailbox, TaskQueue
+from parking_lot_drivers.shared_ports import SharedQueue
 
 _log = logging.getLogger("parking_lot")
 
@@ -58,7 +59,7 @@ class Memory:
 
 async def read_lot(queue: TaskQueue, mailbox: Mailbox, *, together: bool) -> Loaded:
     """Load the queue. Where queue and mailbox share no transaction, finish what a crash left between the two."""
-    loaded = await queue.load()
+    loaded = await (queue.mine() if isinstance(queue, SharedQueue) else queue.load())
     for row in loaded.set_aside:
         _log.error("a stored task could not be read and was set aside: %s: %s", row.task_id, row.reason)
     if together or not loaded.tasks:
@@ -70,12 +71,21 @@ async def read_lot(queue: TaskQueue, mailbox: Mailbox, *, together: bool) -> Loa
     return attrs.evolve(loaded, tasks=[pair for pair in loaded.tasks if pair[0].id not in ended])
 
 
-def rebuild(config: PoolConfig, loaded: Loaded, lobby: Lobby, tickets: Mapping[str, Ticket]) -> Admission:
-    """A scheduler that stands where the saved one stood. Tickets that somebody waits on are kept."""
-    tasks = [task for task, _ in loaded.tasks]
+def rebuild(
+    config: PoolConfig, loaded: Loaded, lobby: Lobby, tickets: Mapping[str, Ticket], strays: Sequence[Live] = ()
+) -> Admission:
+    """A scheduler that stands where the saved one stood. Tickets that somebody waits on are kept.
+
+    ``strays`` run here, though the queue says that this host does not hold them: they are stopping, and hold their units.
+    """
+    for stray in strays:
+        stray.stray = True
+        stray.task = _stopping(stray.task)
+    tasks = [task for task, _ in loaded.tasks] + [stray.task for stray in strays]
     admission = Admission(Scheduler.restore(config, tasks, loaded.checkpoint or Checkpoint()), lobby)
     for task, mailbox in loaded.tasks:
         admission.live[task.id] = _live(task, mailbox, tickets.get(task.id))
+    admission.live |= {stray.task.id: stray for stray in strays}
     return admission
 
 
@@ -119,7 +129,23 @@ async def settle(gone: Collection[Ticket], mailbox: Mailbox, error: StoreError) 
     return ended
 
 
+def _stopping(task: ScheduledTask) -> ScheduledTask:
+    return ScheduledTask(
+        task.metadata,
+        task.sequence,
+        task.tag,
+        task.admitted_at,
+        TaskState.STOPPING,
+        task.epoch,
+        task.attempts,
+        None,
+        task.device,
+        task.started_at,
+        OutcomeStatus.CANCELLED,
+    )
+
+
 def _live(task: ScheduledTask, mailbox: MailboxKey, before: Ticket | None) -> Live:
     ticket = Ticket(task.id) if before is None or before.ended else before
     ticket.acknowledge()
-    return Live(task, mailbox, ticket, stored=True)
+    return Live(task, mailbox, ticket, stored=True, held=task.state is not TaskState.PARKED)

@@ -58,6 +58,10 @@ class Runs:
         """Whether this start still runs here."""
         return (task_id, epoch) in self._runs
 
+    def starts(self) -> set[tuple[str, int]]:
+        """The starts that still run here: task ids and epochs."""
+        return set(self._runs)
+
     def start(self, group: TaskGroup, start: Start, payload: bytes) -> None:
         """Spawn the executor call of one start; once ``hand_back`` was called, report it as handed back instead."""
         if self._handed_back:

@@ -11,6 +11,7 @@ class Ticket:
     """One per task in this process. Events are made only when somebody has to wait; few need the second."""
 
     __slots__ = (
+        "__weakref__",
         "_accepted",
         "_answered",
         "_ended",

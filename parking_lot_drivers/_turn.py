@@ -11,6 +11,7 @@ import attrs
 
 from parking_lot_core import (
     Cancelled,
+    Checkpoint,
     Command,
     Deliver,
     Enqueue,
@@ -18,6 +19,7 @@ from parking_lot_core import (
     Expire,
     Interrupt,
     MailboxKey,
+    Offered,
     Outcome,
     OutcomeStatus,
     Reject,
@@ -27,8 +29,11 @@ from parking_lot_core import (
     Start,
     Submitted,
     TaskMetadata,
+    TaskState,
+    Withdrawn,
 )
 from parking_lot_drivers._ending import Ending
+from parking_lot_drivers._gate import Gate, rank
 from parking_lot_drivers._lobby import Lobby
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers.ports import Batch, Delivery, StoredTask
@@ -54,23 +59,51 @@ class Word:
     request: int | None = None
 
 
-Input: TypeAlias = Ask | Word
+@attrs.define(eq=False)
+class Offer:
+    """A task that waits in a shared queue, and that this host may start."""
+
+    task: ScheduledTask
+    mailbox: MailboxKey
+    ticket: Ticket
+    request: None = None
+
+
+Input: TypeAlias = Ask | Word | Offer
 
 
 @attrs.define(eq=False)
 class Live:
-    """What the pool knows of a task that has no outcome yet. ``payload`` is there until it is saved."""
+    """What the pool knows of a task that has no outcome yet.
+
+    Attributes:
+        task: the task.
+        mailbox: where its outcome goes.
+        ticket: for whoever waits for it.
+        payload: there until it is saved.
+        stored: whether the queue has it.
+        held: whether the queue has it as started, on this host.
+        stray: whether it runs here although the queue has given it to others, so that nobody wants its outcome.
+        turn: the number of the turn that last changed it.
+    """
 
     task: ScheduledTask
     mailbox: MailboxKey
     ticket: Ticket
     payload: bytes | None = None
     stored: bool = False
+    held: bool = False
+    stray: bool = False
+    turn: int = 0
 
 
 @attrs.define(eq=False)
 class Plan:
-    """One turn: what to save, and what to do after that. ``asks``: all that were decided on, whichever way."""
+    """One turn: what to save, and what to do after that.
+
+    ``asks``: all that were decided on, whichever way. ``outside``: those admitted that this host's scheduler need not
+    know. ``left``: tickets of tasks that are others' from now on. ``duplicates``: those whose id the queue had already.
+    """
 
     batch: Batch
     asks: list[Ask]
@@ -80,13 +113,31 @@ class Plan:
     interrupts: list[Interrupt]
     ended: list[tuple[Ticket, Delivery]]
     touched: dict[str, Live]
+    outside: list[StoredTask]
+    left: list[Ticket]
+    duplicates: list[Ask] = attrs.field(factory=list)
 
 
 class Turn:
-    """Collects what the commands of one turn ask for."""
+    """Collects what the commands of one turn ask for. With a ``gate``, the queue is shared with other hosts."""
 
-    def __init__(self, scheduler: Scheduler, lobby: Lobby, live: dict[str, Live], ending: Ending) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        lobby: Lobby,
+        live: dict[str, Live],
+        ending: Ending,
+        *,
+        gate: Gate | None = None,
+        shared: bool = False,
+        number: int = 0,
+    ) -> None:
         self._scheduler = scheduler
+        self._gate = gate
+        self._shared = shared
+        self._number = number
+        self._outside: list[StoredTask] = []
+        self._left: list[Ticket] = []
         self._lobby = lobby
         self._live = live
         self._ending = ending
@@ -106,9 +157,38 @@ class Turn:
         if task_id in self._ending:
             self._refuse(ask, RejectReason.DUPLICATE)
             return
-        self._take(self._scheduler.step(Submitted(ask.metadata, now)), ask)
+        if self._shared:
+            self._admit(ask, now)
+        else:
+            self._take(self._scheduler.step(Submitted(ask.metadata, now)), ask)
         if self._lobby and self._admitted and self._admitted[-1] is ask:
             self._tell_too_late(task_id, now)
+
+    def _admit(self, ask: Ask, now: float) -> None:
+        """Let the gate decide on a submission, and offer the task to this host's scheduler if it belongs there."""
+        task_id = ask.metadata.id
+        assert self._gate is not None
+        task = RejectReason.DUPLICATE if task_id in self._live else self._gate.admit(ask.metadata, now)
+        if isinstance(task, RejectReason):
+            self._refuse(ask, task)
+        elif rank(task) < self._gate.until:
+            self._touch(task, ask)
+            self._take(self._scheduler.step(Offered(task, now)), None)
+        else:
+            self._outside.append(StoredTask(task, ask.payload, ask.mailbox))
+            self._admitted.append(ask)
+            self._left.append(ask.ticket)
+
+    def offer(self, offer: Offer, now: float) -> None:
+        """Step a task that waits in the shared queue, unless it is known here."""
+        task = offer.task
+        if task.id in self._live or task.id in self._ending:
+            return
+        self._live[task.id] = Live(task, offer.mailbox, offer.ticket, stored=True, turn=self._number)
+        known = self._scheduler.counters.ignored_offers
+        self._take(self._scheduler.step(Offered(task, now)), None)
+        if self._scheduler.counters.ignored_offers > known:
+            del self._live[task.id]  # a sequence that is in use, by a task that was damaged or made by hand
 
     def hear(self, word: Word, now: float) -> None:
         """Step any other event. A cancellation also reaches a request of another process that waits in the lobby."""
@@ -116,6 +196,8 @@ class Turn:
         if self._lobby and isinstance(event, Cancelled):
             self._cancel_waiting(self._lobby.same(event.task_id), now)
         self._take(self._scheduler.step(event), None)
+        if isinstance(event, Withdrawn) and self._scheduler.get(event.task_id) is None:
+            self._withdraw(event.task_id)
         if word.request is not None:
             self._answered.append(word.request)
 
@@ -154,27 +236,37 @@ class Turn:
                 assert ask is not None
                 self._refuse(ask, command.reason)
 
+    def _withdraw(self, task_id: str) -> None:
+        live = self._live.pop(task_id, None)
+        if live is not None:
+            self._touched.pop(task_id, None)
+            self._left.append(live.ticket)
+
     def plan(self) -> Plan:
         """The turn as a whole: every task as it stands at its end."""
         added: list[StoredTask] = []
+        claimed: list[ScheduledTask] = []
         changed: list[ScheduledTask] = []
         removed: list[str] = []
         for task_id, live in self._touched.items():
             if self._live.get(task_id) is not live:
                 if live.stored:
                     removed.append(task_id)
-            elif live.stored:
-                changed.append(live.task)
-            else:
+            elif not live.stored:
                 assert live.payload is not None
                 added.append(StoredTask(live.task, live.payload, live.mailbox))
+            elif self._shared and not live.held and live.task.state is not TaskState.PARKED:
+                claimed.append(live.task)
+            else:
+                changed.append(live.task)
         batch = Batch(
-            added=added,
+            added=added + self._outside,
+            claimed=claimed,
             changed=changed,
             removed=removed,
             delivered=[delivery for _, delivery in self._ended],
             answered=self._answered,
-            checkpoint=self._scheduler.checkpoint(),
+            checkpoint=self._checkpoint(),
         )
         return Plan(
             batch,
@@ -185,7 +277,17 @@ class Turn:
             self._interrupts,
             self._ended,
             self._touched,
+            self._outside,
+            self._left,
         )
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """The scheduler's own state. Of a shared queue, only what is common to all hosts: the shares of tenants."""
+        if not self._shared:
+            return self._scheduler.checkpoint()
+        if self._gate is None or not self._scheduler.config.tenants:
+            return None
+        return attrs.evolve(self._scheduler.checkpoint(), finish_tags=self._gate.shares())
 
     def _refuse(self, ask: Ask, reason: RejectReason) -> None:
         if reason is RejectReason.QUEUE_FULL and self._lobby.enter(ask):
@@ -219,33 +321,41 @@ class Turn:
         live = self._live.get(task_id)
         if live is None:
             assert ask is not None
-            live = self._live[task_id] = Live(task, ask.mailbox, ask.ticket, ask.payload)
+            live = self._live[task_id] = Live(task, ask.mailbox, ask.ticket, ask.payload, turn=self._number)
             self._admitted.append(ask)
             if ask.request is not None:
                 self._answered.append(ask.request)
         else:
             live.task = task
-        self._touched[task_id] = live
+            live.turn = self._number
+        if not live.stray:
+            self._touched[task_id] = live
 
     def _end(self, task_id: str, outcome: Outcome) -> None:
         live = self._live.pop(task_id)
+        if live.stray:
+            self._left.append(live.ticket)
+            return
         self._touched[task_id] = live
-        task = live.task
-        result = outcome.value
-        assert result is None or isinstance(result, bytes)
-        delivery = Delivery(
-            task_id=task_id,
-            epoch=task.epoch,
-            mailbox=live.mailbox,
-            status=outcome.status,
-            error=outcome.error,
-            result=result,
-            submitted_at=task.admitted_at,
-            started_at=task.started_at,
-            finished_at=self._scheduler.now,
-        )
-        self._deliver(live.ticket, delivery)
+        self._deliver(live.ticket, delivery_of(live.task, live.mailbox, outcome, self._scheduler.now))
 
     def _deliver(self, ticket: Ticket, delivery: Delivery) -> None:
         self._ending.add(delivery.task_id, ticket)
         self._ended.append((ticket, delivery))
+
+
+def delivery_of(task: ScheduledTask, mailbox: MailboxKey, outcome: Outcome, now: float) -> Delivery:
+    """How a task ended, for its mailbox; ``now`` in seconds since the Unix epoch."""
+    result = outcome.value
+    assert result is None or isinstance(result, bytes)
+    return Delivery(
+        task_id=task.id,
+        epoch=task.epoch,
+        mailbox=mailbox,
+        status=outcome.status,
+        error=outcome.error,
+        result=result,
+        submitted_at=task.admitted_at,
+        started_at=task.started_at,
+        finished_at=now,
+    )

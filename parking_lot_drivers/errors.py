@@ -26,6 +26,7 @@
         ├── StoreUnavailable       it cannot be reached or written now; trying again may help
         ├── StoreInUse             another live process schedules this lot
         ├── StoreTooNew            written by a newer version of this library
+        ├── SchemaMissing          a database lacks the tables, or has older ones: migrate it
         └── NotALot                the file or database holds something else, or is damaged
 
 Messages say what was given, what is allowed and what to do.
@@ -162,6 +163,10 @@ class StoreInUse(StoreError):
 
 class StoreTooNew(StoreError):
     """A newer version of this library wrote the lot."""
+
+
+class SchemaMissing(StoreError):
+    """A database lacks the tables of a lot, or has those of an older version: ``parking-lot migrate`` makes them."""
 
 
 class NotALot(StoreError):

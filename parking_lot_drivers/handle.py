@@ -16,7 +16,6 @@ from parking_lot_drivers.errors import (
     TaskLost,
     TaskRejected,
     TaskTimedOut,
-    UnknownTask,
 )
 from parking_lot_drivers.ports import Delivery, Mailbox, Message
 
@@ -116,10 +115,7 @@ class TaskHandle:
         """
         if self._ticket is not None:
             return result_of(await self._ticket.outcome())
-        result = await self._pool.mailbox.get(self.task_id)
-        if result is None:
-            raise UnknownTask(f"neither queue nor mailbox knows task {self.task_id!r}")
-        return result
+        return await self._pool.outcome(self.task_id)
 
     async def result(self) -> object:
         """Wait for the task's value. Raises the ``TaskError`` that fits if it ends in any other way."""

@@ -23,14 +23,15 @@ from parking_lot_core import (
 )
 from parking_lot_drivers._loop import Loop, duplicate
 from parking_lot_drivers._requests import Requests
+from parking_lot_drivers._sharing import Sharing
 from parking_lot_drivers._submission import check_capacity, mailbox_of, metadata_of, task_id_of
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.codec import encode
-from parking_lot_drivers.errors import DuplicateTask, PoolClosed
-from parking_lot_drivers.handle import Results, TaskHandle
-from parking_lot_drivers.ports import Mailbox, SetAside, TaskExecutor, TaskQueue
+from parking_lot_drivers.errors import DuplicateTask, PoolClosed, UnknownTask
+from parking_lot_drivers.handle import Results, TaskHandle, TaskResult, result_of
+from parking_lot_drivers.ports import Mailbox, Request, SetAside, TaskExecutor, TaskQueue
 
 
 @attrs.frozen(kw_only=True)
@@ -130,8 +131,16 @@ class ResourcePool:
             group = await stack.enter_async_context(anyio.create_task_group())
             await self._loop.open(group)
             group.start_soon(self._loop.run, group)
-            group.start_soon(self._requests.watch)
+            group.start_soon(self._watch)
             self._stack = stack.pop_all()
+
+    @property
+    def _watcher(self) -> Requests | Sharing:
+        """What brings in what others ask for, or have done."""
+        return self._loop.sharing or self._requests
+
+    async def _watch(self) -> None:
+        await self._watcher.watch()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -152,7 +161,7 @@ class ResourcePool:
         with suppress(PoolClosed), anyio.move_on_after(self._grace):
             await self._loop.until(lambda: not self._loop.runs)
         self._loop.runs.hand_back()
-        self._requests.stop()
+        self._watcher.stop()
         self._loop.leave()
         await self._loop.ended.wait()
 
@@ -255,16 +264,31 @@ class ResourcePool:
         """A handle for a task submitted earlier, by anyone."""
         return TaskHandle(self, task_id, self._loop.admission.find(task_id))
 
+    async def outcome(self, task_id: str) -> TaskResult:
+        """Wait for the end of a task, good or bad, whoever submitted it and wherever it runs.
+
+        Raises ``UnknownTask``, or ``PoolClosed`` if the pool stops first, or ``StoreError``.
+        """
+        found = await self._loop.find(task_id)
+        if found is None:
+            raise UnknownTask(f"neither queue nor mailbox knows task {task_id!r}")
+        if isinstance(found, Ticket):
+            return result_of(await found.outcome())
+        return result_of(found.delivery, found.cursor)
+
     async def status(self, task_id: str) -> TaskState | OutcomeStatus:
         """Where a task stands, or how it ended. Raises ``UnknownTask``."""
         task = self._loop.admission.scheduler.get(task_id)
-        return (await self.handle(task_id).outcome()).status if task is None else task.state
+        if task is None and self._loop.sharing is not None and await self.mailbox.get(task_id) is None:
+            task = await self._queue.get(task_id)
+        return (await self.outcome(task_id)).status if task is None else task.state
 
     async def cancel(self, task_id: str) -> None:
         """Ask for a task to be stopped. Does nothing if it has ended. Raises ``UnknownTask``."""
         self._check_open()
         if task_id not in self._loop.admission.live:
-            await self.status(task_id)
+            if isinstance(await self.status(task_id), TaskState):  # another host has it
+                await self._queue.post(Request(number=0, task_id=task_id, at=self._clock.now()))
             return
         self._loop.put(Word(Cancelled(task_id, self._clock.now())))
 

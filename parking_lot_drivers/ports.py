@@ -61,14 +61,16 @@ class Batch:
         delivered: outcomes for the mailbox (see ``TaskQueue.adopt``).
         answered: numbers of the requests from other processes that this batch answers; they are dropped.
         checkpoint: the scheduler's own state after the batch.
+        claimed: like ``changed``: tasks of a shared queue that waited there, and are started (see ``SharedQueue``).
     """
 
     added: Sequence[StoredTask] = ()
+    claimed: Sequence[ScheduledTask] = ()
     changed: Sequence[ScheduledTask] = ()
     removed: Sequence[str] = ()
     delivered: Sequence[Delivery] = ()
     answered: Sequence[int] = ()
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None = None
 
 
 @attrs.frozen

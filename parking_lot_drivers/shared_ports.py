@@ -33,6 +33,7 @@ class News(enum.Flag):
     OUTCOMES = enum.auto()  # tasks have ended
     REQUESTS = enum.auto()  # somebody asks for something
     LEASE = enum.auto()  # this host's lease lapsed: what it held, others may have
+    ROUTINE = WORK | OUTCOMES | REQUESTS  # what a host looks at from time to time anyway
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +54,8 @@ class Window:
     """The waiting tasks that matter now.
 
     Attributes:
-        tasks: the highest-ranked ones, and those that become ready, or expire, before the next look; with mailboxes.
+        tasks: the highest-ranked ones, and those that become ready, or expire, before ``until``; with mailboxes.
+        until: when the next look is due, in seconds since the Unix epoch.
         complete: whether no task waits beyond these (tasks that are delayed for longer do not count).
         depth: about how many tasks the lot holds, parked and running, on all hosts.
         held_elsewhere: units by device that others hold of a shared budget; ``None`` where the budget is not shared.
@@ -61,6 +63,7 @@ class Window:
     """
 
     tasks: Sequence[tuple[ScheduledTask, MailboxKey]]
+    until: float
     complete: bool
     depth: int
     held_elsewhere: Mapping[str, int] | None = None
@@ -100,14 +103,23 @@ class SharedQueue(TaskQueue):
 
         A new task needs an id that is not in the queue. A start needs a task that waits, with the epoch before. Other
         changes, and ends, need a task that this host holds; or one that nobody holds. An outcome is kept only together
-        with the removal of its task, if the queue had it. ``fetch``: ids of tasks whose payload is wanted, if they start.
+        with the removal of its task, if the queue had it. ``fetch``: ids of tasks whose payloads are wanted if they
+        start.
 
         Raises ``StoreUnavailable`` if nothing was kept or that cannot be known, also when the lease has lapsed.
         """
 
     @abc.abstractmethod
-    async def window(self, limit: int) -> Window:
-        """The window, of at most ``limit`` ready tasks."""
+    async def window(self, limit: int, *, free: int = 0) -> Window:
+        """The window, of at most ``limit`` ready tasks.
+
+        ``free``: the most units that a device of this host has free. If more tasks wait than the window shows, and none
+        that it shows is that small, it also shows the highest-ranked ones that are, as far down as the queue looks.
+        """
+
+    @abc.abstractmethod
+    async def find(self, task_id: str) -> tuple[ScheduledTask, MailboxKey] | None:
+        """One task as it stands, with its mailbox, whoever holds it."""
 
     @abc.abstractmethod
     async def mine(self) -> Loaded:

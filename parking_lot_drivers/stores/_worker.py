@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 _Soon = Callable[[Callable[[], object]], object]
 
 
-def _loop_entry() -> _Soon:
+def loop_entry() -> _Soon:
     """The running event loop's own way to be called from another thread (asyncio's or trio's)."""
     loop = current_token().native_token
     entry = getattr(loop, "run_sync_soon", None) or getattr(loop, "call_soon_threadsafe")  # noqa: B009
@@ -38,7 +38,7 @@ class _Call(Generic[_T]):
     def __init__(self, function: Callable[[], _T]) -> None:
         self._function = function
         self._done = anyio.Event()
-        self._soon = _loop_entry()
+        self._soon = loop_entry()
         self._error: BaseException | None = None
         self._value: _T
 

@@ -9,7 +9,8 @@ from types import NoneType
 from typing import Any, TypeAlias
 
 import attrs
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
@@ -110,4 +111,34 @@ SQLITE = Rules(
     numbering=_SqliteNumbering,
     insert_numbered=_sqlite_insert_numbered,
     insert_new=_sqlite_insert_new,
+)
+
+
+def _postgres_execute_rows(cursor: Cursor, statement: str, rows: Sequence[Row]) -> int:
+    cursor.executemany(statement, rows)
+    return int(cursor.rowcount)
+
+
+def _postgres_numbering() -> Numbering:
+    def number(_cursor: Cursor, _count: int) -> Sequence[int]:
+        raise AssertionError("payloads of a shared lot have the numbers of their tasks")
+
+    return number
+
+
+def _postgres_insert_numbered(cursor: Cursor, statement: str, row: Row) -> int:
+    cursor.execute(f"{statement} RETURNING number", row)
+    return int(cursor.fetchone()[0])
+
+
+def _postgres_insert_new(table: Table) -> Insert:
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+POSTGRES = Rules(
+    dialect=psycopg_dialect.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+    execute_rows=_postgres_execute_rows,
+    numbering=_postgres_numbering,
+    insert_numbered=_postgres_insert_numbered,
+    insert_new=_postgres_insert_new,
 )

@@ -54,7 +54,10 @@ class QueueSql:
         if batch.answered:
             keys = [(self._pool, number) for number in batch.answered]
             cursor.executemany(self._sql.delete_request, keys)
-        body = encode_checkpoint(batch.checkpoint)
+        if batch.checkpoint is not None:
+            self._keep(cursor, encode_checkpoint(batch.checkpoint))
+
+    def _keep(self, cursor: Cursor, body: str) -> None:
         cursor.execute(self._sql.update_checkpoint, (body, self._pool))
         if cursor.rowcount == 0:
             cursor.execute(self._sql.insert_checkpoint, (self._pool, body))
@@ -147,8 +150,14 @@ class QueueSql:
 
     def get(self, connection: Connection, task_id: str) -> ScheduledTask | None:
         """One task. A row that cannot be decoded is none: the next recovery sets it aside."""
+        found = self.find(connection, task_id)
+        return None if found is None else found[0]
+
+    def find(self, connection: Connection, task_id: str) -> tuple[ScheduledTask, MailboxKey] | None:
+        """The same, with its mailbox."""
         cursor = connection.connection.cursor()
-        return next(iter(_tasks_only(cursor, self._sql.select_task, self._pool, task_id)), None)
+        tasks, _ = _tasks(cursor, self._sql.select_task, self._pool, task_id)
+        return tasks[0] if tasks else None
 
     def requests(self, connection: Connection, after: int, limit: int) -> tuple[list[Request], list[BadRow]]:
         """The oldest requests past ``after``; and rows to be set aside."""
@@ -211,6 +220,11 @@ def _mended(tasks: Sequence[ScheduledTask]) -> Checkpoint:
 
 def _tasks(cursor: Cursor, statement: str, *parameters: object) -> _Found:
     cursor.execute(statement, parameters)
+    return decoded_tasks(cursor)
+
+
+def decoded_tasks(cursor: Cursor) -> _Found:
+    """The tasks that a statement found, with the mailboxes of their outcomes, and rows that cannot be decoded."""
     decode = TaskDecoder()
     tasks: list[tuple[ScheduledTask, MailboxKey]] = []
     bad: list[BadRow] = []

@@ -210,12 +210,16 @@ def _requests(sql: _Compiler, table: Table) -> dict[str, str]:
 def _single_rows(sql: _Compiler, tables: Tables) -> dict[str, str]:
     renewed = update(tables.leases).values(renewed_at=bindparam("renewed_at")).where(*_where(tables.leases, "pool"))
     checkpoint = update(tables.checkpoints).values(body=bindparam("body")).where(*_where(tables.checkpoints, "pool"))
-    lease = select(tables.leases.c.pid, tables.leases.c.hostname, tables.leases.c.renewed_at).where(*_where(tables.leases, "pool"))
+    lease = select(tables.leases.c.pid, tables.leases.c.hostname, tables.leases.c.renewed_at).where(
+        *_where(tables.leases, "pool")
+    )
     set_aside = select(func.count()).select_from(tables.set_aside).where(*_where(tables.set_aside, "pool"))
     return {
         "insert_checkpoint": sql.insert(tables.checkpoints),
         "update_checkpoint": sql(checkpoint, "body", "the_pool"),
-        "select_checkpoint": sql(select(tables.checkpoints.c.body).where(*_where(tables.checkpoints, "pool")), "the_pool"),
+        "select_checkpoint": sql(
+            select(tables.checkpoints.c.body).where(*_where(tables.checkpoints, "pool")), "the_pool"
+        ),
         "delete_checkpoint": sql(delete(tables.checkpoints).where(*_where(tables.checkpoints, "pool")), "the_pool"),
         "insert_lease": sql.insert(tables.leases),
         "renew_lease": sql(renewed, "renewed_at", "the_pool"),

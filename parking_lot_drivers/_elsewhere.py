@@ -1,0 +1,67 @@
+"""Tasks that somebody here waits for, and that other hosts have: their outcomes are looked for in the mailbox."""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+from parking_lot_drivers._ticket import Ticket
+from parking_lot_drivers.errors import UnknownTask
+from parking_lot_drivers.ports import Mailbox, TaskQueue
+
+
+class Elsewhere:
+    """Tickets by task id, for as long as anybody holds them."""
+
+    def __init__(self, queue: TaskQueue, mailbox: Mailbox) -> None:
+        self._queue = queue
+        self._mailbox = mailbox
+        self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()
+        # Those of which nobody has seen yet that the queue has them.
+        self._doubtful: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def follow(self, ticket: Ticket, *, doubtful: bool = False) -> Ticket:
+        """Look for the outcome of a task, from now on. Returns the ticket to wait on. ``doubtful``: it may not exist."""
+        if ticket.ended:
+            return ticket
+        known = self._tickets.setdefault(ticket.task_id, ticket)
+        if doubtful and known is ticket:
+            self._doubtful.add(ticket.task_id)
+        return known
+
+    def get(self, task_id: str) -> Ticket | None:
+        """The ticket of a task that is followed."""
+        return self._tickets.get(task_id)
+
+    def take(self, task_id: str) -> Ticket | None:
+        """The ticket of a task that this host has again; it is no longer followed."""
+        return self._tickets.pop(task_id, None)
+
+    def tickets(self) -> list[Ticket]:
+        """All of them."""
+        return list(self._tickets.values())
+
+    async def look(self) -> None:
+        """Deliver the outcomes that there are. Raises ``StoreError``."""
+        waiting = list(self._tickets)
+        if not waiting:
+            return
+        for task_id in await self._mailbox.ended(waiting):
+            message = await self._mailbox.get(task_id)
+            if message is not None:
+                self._doubtful.discard(task_id)
+                ticket = self._tickets.pop(task_id, None)
+                if ticket is not None:
+                    ticket.deliver(message.delivery)
+        await self._doubt()
+
+    async def _doubt(self) -> None:
+        doubtful, self._doubtful = self._doubtful, set()
+        for task_id in doubtful & set(self._tickets):
+            if await self._queue.get(task_id) is not None or await self._mailbox.get(task_id) is not None:
+                continue
+            ticket = self._tickets.pop(task_id, None)
+            if ticket is not None:
+                ticket.refuse(UnknownTask(f"neither queue nor mailbox knows task {task_id!r}"))

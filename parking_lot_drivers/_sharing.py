@@ -1,0 +1,341 @@
+"""This host's part in a queue that several hosts schedule.
+
+The loop decides, saves and acts as ever. What is different is here:
+
+- *before it decides*: submissions pass a ``Gate`` that numbers them for all hosts;
+- *after it has saved*: what another host was faster with is taken back (``settle``);
+- *beside it* (``watch``): the window of waiting tasks is read when there is news and at intervals, and what is in it is
+  offered to the scheduler; tasks whose host died are taken over; outcomes of tasks that run elsewhere are fetched.
+
+A start that loses its race never began: the scheduler hears ``Withdrawn``. A run that this host no longer holds, because
+its lease had lapsed, is a *stray*: it is stopped, it keeps its units until it has really ended, and its outcome is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+
+from parking_lot_core import (
+    Cancelled,
+    CapacityChanged,
+    Checkpoint,
+    Deliver,
+    Enqueue,
+    Finished,
+    PoolConfig,
+    ScheduledTask,
+    Scheduler,
+    TaskState,
+    Tick,
+    Withdrawn,
+)
+from parking_lot_drivers._elsewhere import Elsewhere
+from parking_lot_drivers._gate import LAST, Gate, Rank, rank
+from parking_lot_drivers._recovery import HOST_DIED
+from parking_lot_drivers._ticket import Ticket
+from parking_lot_drivers._turn import Ask, Input, Live, Offer, Plan, Word, delivery_of
+from parking_lot_drivers.errors import StoreUnavailable
+from parking_lot_drivers.ports import Batch, Delivery, Mailbox, Request
+from parking_lot_drivers.shared_ports import Loss, News, SharedQueue, Window
+
+if TYPE_CHECKING:
+    from parking_lot_drivers._loop import Loop
+
+_log = logging.getLogger("parking_lot")
+
+#: How many ready tasks a host looks at; more than most hosts can start at once, and few enough to read in milliseconds.
+WINDOW = 256
+
+#: How many submissions one turn admits: as many as the queue numbers at once.
+ASKS_PER_TURN = 1000
+
+_PAUSE_S = 0.5
+_FIRST: Rank = (float("-inf"), 0, 0)
+
+
+class Sharing:
+    """What one host knows of the shared queue, and does for it beside its own tasks."""
+
+    def __init__(self, loop: Loop, config: PoolConfig, queue: SharedQueue, mailbox: Mailbox) -> None:
+        self._loop = loop
+        self._config = config
+        self._queue = queue
+        self._mailbox = mailbox
+        self.elsewhere = Elsewhere(queue, mailbox)
+        # What the latest window showed: its last rank where more wait beyond it, and how many tasks the lot holds.
+        self._until: Rank = LAST
+        self.depth = 0
+        self._hungry: anyio.Event | None = None
+        self._stale = False
+        self._scope: anyio.CancelScope | None = None
+        self._stopped = False
+        #: Ends that came too late: the task had been given to others.
+        self.stale_finishes = 0
+        #: Starts that another host, or the shared budget, was faster with.
+        self.lost_starts = 0
+
+    # -- before a turn -------------------------------------------------------------------------------------------
+
+    async def gate(self, inputs: list[Input], now: float) -> tuple[list[Input], Gate | None]:
+        """The inputs to decide on now, and the gate for the submissions among them; the others wait for a turn."""
+        asks = [given for given in inputs if isinstance(given, Ask)]
+        lobby = self._loop.lobby
+        if not asks and not (lobby and self._room > 0):
+            return inputs, None
+        if len(asks) > ASKS_PER_TURN:
+            later = set(map(id, asks[ASKS_PER_TURN:]))
+            self._loop.put_back([given for given in inputs if id(given) in later])
+            inputs = [given for given in inputs if id(given) not in later]
+        count = min(ASKS_PER_TURN, len(asks) + len(lobby))
+        scheduler = self._loop.admission.scheduler
+        reserved = await self._queue.reserve(count)
+        until = self._until if scheduler.queue_depth < 2 * WINDOW else min(self._until, _FIRST)
+        gate = Gate(
+            self._config,
+            reserved,
+            scheduler.devices,
+            largest=scheduler.largest_device,
+            room=min(self._room, count),
+            until=until,
+            now=now,
+        )
+        return inputs, gate
+
+    @property
+    def _room(self) -> int:
+        return self._config.max_queue_depth - self.depth
+
+    # -- after a turn --------------------------------------------------------------------------------------------
+
+    def settle(self, plan: Plan, lost: Mapping[str, Loss]) -> list[Word]:
+        """Take what was lost out of a plan that is to be acted upon. Returns what the scheduler must hear of it."""
+        words = []
+        now = self._loop.admission.scheduler.now
+        refused = {ask.metadata.id for ask in plan.admitted if lost.get(ask.metadata.id) is Loss.DUPLICATE}
+        started = {start.task.id for start in plan.starts}
+        for task_id in lost:
+            live = plan.touched.pop(task_id, None)
+            if live is None:
+                continue
+            if self._loop.admission.live.get(task_id) is not live:
+                self._lose_end(plan, task_id, live)
+            elif live.held and task_id not in started and live.task.state is not TaskState.PARKED:
+                live.stray = True
+                words.append(Word(Cancelled(task_id, now)))
+            else:
+                self.lost_starts += task_id in started
+                words.append(Word(Withdrawn(task_id, live.task.epoch, now)))
+        plan.starts[:] = [start for start in plan.starts if start.task.id not in lost]
+        plan.duplicates += [ask for ask in plan.admitted if ask.metadata.id in refused]
+        plan.admitted[:] = [ask for ask in plan.admitted if ask.metadata.id not in refused]
+        self.look_soon()
+        return words
+
+    def _lose_end(self, plan: Plan, task_id: str, live: Live) -> None:
+        self.stale_finishes += live.held
+        plan.ended[:] = [(ticket, delivery) for ticket, delivery in plan.ended if delivery.task_id != task_id]
+        plan.left.append(live.ticket)
+
+    def acted(self, plan: Plan) -> None:
+        """A turn has been acted upon: keep count, follow what left this host, and see whether more tasks are wanted."""
+        self.depth += len(plan.admitted) - len(plan.ended)
+        for ticket in plan.left:
+            self.elsewhere.follow(ticket)
+        if plan.outside:
+            self._until = min(self._until, min(rank(stored.task) for stored in plan.outside))
+        if self._until != LAST and self._loop.admission.scheduler.queue_depth < WINDOW // 2:
+            self.look_soon()
+
+    def strays(self, held: Sequence[ScheduledTask]) -> list[Live]:
+        """What runs here, though the queue says that this host does not hold it."""
+        known = {task.id for task in held}
+        alive = self._loop.runs.starts()
+        return [
+            live
+            for task_id, live in self._loop.admission.live.items()
+            if task_id not in known and (task_id, live.task.epoch) in alive
+        ]
+
+    def recovered(self, gone: Sequence[Ticket]) -> None:
+        """The lot was read again: what this host does not hold may be anywhere, or was never saved."""
+        for ticket in gone:
+            self.elsewhere.follow(ticket, doubtful=True)
+        self._until = LAST
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Read the window without waiting for news."""
+        self._stale = True
+        if self._hungry is not None:
+            self._hungry.set()
+
+    # -- beside the turns ----------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End ``watch``."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def watch(self) -> None:
+        """Run until ``stop``."""
+        news = News.ROUTINE
+        with anyio.CancelScope() as self._scope:
+            while not self._stopped:
+                try:
+                    await self._look(news)
+                    news = await self._news()
+                except StoreUnavailable as error:
+                    _log.warning("the shared queue cannot be read now: %s", error)
+                    await anyio.sleep(_PAUSE_S)
+                    news = News.ROUTINE
+
+    async def _news(self) -> News:
+        """Wait for news from outside, or until this host has too few tasks to choose from."""
+        if self._stale:
+            return News.WORK
+        news = News.WORK
+        self._hungry = anyio.Event()
+        async with anyio.create_task_group() as group:
+
+            async def hear() -> None:
+                nonlocal news
+                news = await self._queue.wait_for_news()
+                group.cancel_scope.cancel()
+
+            group.start_soon(hear)
+            await self._hungry.wait()
+            group.cancel_scope.cancel()
+        self._hungry = None
+        return news
+
+    async def _look(self, news: News) -> None:
+        if not self._loop.accepting:
+            news &= ~News.WORK
+        if News.LEASE in news:
+            self._loop.read_again(StoreUnavailable("the lease of this host has lapsed: others may have its tasks"))
+        if News.ROUTINE in news:  # the regular look, or the first one
+            await self._take_over()
+        if News.WORK in news or News.OUTCOMES in news:
+            await self._read_window()
+        if News.OUTCOMES in news:
+            await self.elsewhere.look()
+        if News.REQUESTS in news:
+            await self._hear_requests()
+
+    async def _read_window(self) -> None:
+        self._stale = False
+        loop = self._loop
+        admission, turn = loop.admission, loop.admission.turn
+        free = max((device.free for device in admission.scheduler.devices), default=0)
+        window = await self._queue.window(WINDOW, free=free)
+        if admission is not loop.admission:
+            return  # it was read again meanwhile, and there is another scheduler
+        loop.note_set_aside(window.set_aside)
+        self.depth = window.depth
+        ranks = [rank(task) for task, _ in window.tasks if task.ready_at is None]
+        self._until = LAST if window.complete else max(ranks, default=_FIRST)
+        words: list[Input] = [*self._capacities(window), *self._gone(window, turn), *self._offers(window)]
+        if loop.lobby and self._room > 0 and not words:
+            words.append(Word(Tick(admission.scheduler.now)))
+        for word in words:
+            loop.put(word)
+
+    def _capacities(self, window: Window) -> list[Word]:
+        if window.held_elsewhere is None or not self._loop.accepting:
+            return []
+        scheduler = self._loop.admission.scheduler
+        known = {device.name: device.capacity for device in scheduler.devices}
+        wanted = {
+            device: max(0, units - window.held_elsewhere.get(device, 0))
+            for device, units in self._config.budgets.items()
+        }
+        return [
+            Word(CapacityChanged(device, units, scheduler.now))
+            for device, units in wanted.items()
+            if known.get(device) != units
+        ]
+
+    def _offers(self, window: Window) -> list[Offer]:
+        live = self._loop.admission.live
+        return [
+            Offer(task, mailbox, self.elsewhere.take(task.id) or _acknowledged(task.id))
+            for task, mailbox in window.tasks
+            if task.id not in live
+        ]
+
+    def _gone(self, window: Window, turn: int) -> list[Word]:
+        """Parked tasks that the window does not show any more: others have them, or they rank too low to matter."""
+        shown = {task.id for task, _ in window.tasks}
+        now = self._loop.admission.scheduler.now
+        return [
+            Word(Withdrawn(task_id, live.task.epoch, now))
+            for task_id, live in self._loop.admission.live.items()
+            if live.task.state is TaskState.PARKED
+            and live.stored
+            and live.turn <= turn
+            and task_id not in shown
+            and (live.task.ready_at is None or live.task.ready_at <= window.until)
+        ]
+
+    async def _hear_requests(self) -> None:
+        for request in await self._queue.requests():
+            if request.number not in self._loop.requests:
+                await self._hear(request)
+
+    async def _hear(self, request: Request) -> None:
+        """A cancellation is for the host that holds the task; whoever is first may cancel a task that waits."""
+        loop, now = self._loop, self._loop.admission.scheduler.now
+        if request.task is not None:
+            ticket = Ticket(request.task_id)
+            loop.put(Ask(request.task, request.payload, request.mailbox, ticket, request.number))
+            return
+        if request.task_id not in loop.admission.live:
+            found = await self._queue.find(request.task_id)
+            if found is None:
+                loop.put(Word(Tick(now), request.number))
+                return
+            task, mailbox = found
+            if task.state is not TaskState.PARKED:
+                return
+            loop.put(Offer(task, mailbox, self.elsewhere.take(task.id) or _acknowledged(task.id)))
+        loop.put(Word(Cancelled(request.task_id, now), request.number))
+
+    # -- tasks of hosts that died --------------------------------------------------------------------------------
+
+    async def _take_over(self) -> None:
+        """Decide, by the usual rules, what becomes of tasks whose host died while they ran."""
+        while orphans := await self._queue.adopt_orphans():
+            now = self._loop.clock.now()
+            changed: list[ScheduledTask] = []
+            delivered: list[Delivery] = []
+            for task, mailbox in orphans:
+                command = after_loss(self._config, task, now)
+                if isinstance(command, Enqueue):
+                    changed.append(command.task)
+                else:
+                    delivered.append(delivery_of(task, mailbox, command.outcome, now))
+            _log.warning("took over %d tasks of hosts whose lease lapsed", len(orphans))
+            if not self._loop.together and delivered:
+                await self._mailbox.deliver(delivered)
+            removed = [delivery.task_id for delivery in delivered]
+            await self._queue.commit(Batch(changed=changed, removed=removed, delivered=delivered))
+            self.look_soon()
+
+
+def after_loss(config: PoolConfig, task: ScheduledTask, now: float) -> Enqueue | Deliver:
+    """What the scheduler's rules make of a run whose host died: another attempt, or its end."""
+    scheduler = Scheduler.restore(config, [task], Checkpoint(now=now))
+    command = scheduler.step(Finished(task.id, task.epoch, HOST_DIED, now))[0]
+    assert isinstance(command, Enqueue | Deliver)
+    return command
+
+
+def _acknowledged(task_id: str) -> Ticket:
+    ticket = Ticket(task_id)
+    ticket.acknowledge()
+    return ticket

@@ -1,0 +1,284 @@
+"""A ``SharedQueue`` in any database that has a ``SharedSql``: two connections, a heartbeat, and the news."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import anyio
+from sqlalchemy import Connection
+
+from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
+from parking_lot_drivers.ports import Batch, Host, Loaded, Overview, Request
+from parking_lot_drivers.shared_ports import News, Saved, SharedQueue, Window
+from parking_lot_drivers.stores._heartbeat import Ear, Heartbeat
+from parking_lot_drivers.stores._worker import loop_entry
+from parking_lot_drivers.stores.sql.mailbox import MailboxSql
+from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
+from parking_lot_drivers.stores.sql.shared_sql import HostRow, Look, SharedSql
+
+_T = TypeVar("_T")
+
+#: For how many seconds a host holds its tasks without a sign of life.
+LEASE = 15.0
+
+#: How often a host looks without having heard of anything, in seconds.
+POLL = 1.0
+
+_REQUESTS_POLL = 0.05
+
+
+class Database(Protocol):
+    """What is asked of a connection in a thread of its own."""
+
+    where: str
+
+    async def open(self) -> None: ...
+
+    async def read(self, function: Callable[[Connection], _T], *, snapshot: bool = False) -> _T: ...
+
+    async def write(self, function: Callable[[Connection], _T], *, pipeline: bool = False) -> _T: ...
+
+    async def aclose(self) -> None: ...
+
+
+class SharedSqlQueue(SharedQueue):
+    """The queue of one pool in a database.
+
+    Args:
+        sql: what the database can do.
+        writer: the connection of commits, and of reads that they depend on.
+        reader: the connection of all other reads, so that a long look delays no commit.
+        ear: makes the heartbeat's connection, given the host that it renews, if any.
+        lease: seconds that a host holds its tasks without a sign of life.
+        poll: seconds between two looks without news.
+        pipelined: whether a commit's statements can be sent without waiting for each.
+    """
+
+    def __init__(
+        self,
+        sql: SharedSql,
+        writer: Database,
+        reader: Database,
+        ear: Callable[[Callable[[], HostRow | None]], Ear],
+        *,
+        lease: float = LEASE,
+        poll: float = POLL,
+        aging: bool = False,
+        pipelined: bool = True,
+    ) -> None:
+        self._sql = sql
+        self._writer = writer
+        self._reader = reader
+        self._make_ear = ear
+        self._lease = lease
+        self._poll = poll
+        self._aging = aging
+        self._pipelined = pipelined
+        self._row: HostRow | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._news = News(0)
+        self._heard: anyio.Event | None = None
+        self._mailbox: MailboxSql | None = None
+        self._opened = False
+        self._last_request = 0
+
+    @property
+    def host(self) -> str:
+        """See ``SharedQueue.host``."""
+        return "" if self._row is None else self._row.id
+
+    # -- opening and closing -------------------------------------------------------------------------------------
+
+    async def open(self, *, schedule: bool = True) -> None:
+        """Connect and, with ``schedule``, register this host.
+
+        Raises ``SchemaMissing``, ``StoreTooNew``, ``StoreInUse`` or ``StoreUnavailable``.
+        """
+        if schedule and self._row is not None:
+            raise StoreInUse("this queue object schedules already: give each pool a queue of its own")
+        try:
+            await self._writer.open()
+            await self._prepare()
+            await self._reader.open()
+            self._opened = True
+            if schedule:
+                await self._register()
+            self._listen()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def _prepare(self) -> None:
+        """See that the tables are there; for those who inherit."""
+
+    async def _register(self) -> None:
+        row = HostRow(id=uuid.uuid4().hex[:16], pid=os.getpid(), hostname=socket.gethostname(), lease=self._lease)
+        await self._writer.write(lambda connection: self._sql.register(connection, row))
+        self._row = row
+
+    def _listen(self) -> None:
+        soon = loop_entry()
+        ear = self._make_ear(lambda: self._row)
+        period = None if self._row is None else self._lease / 3
+
+        def hear(news: News) -> None:
+            try:
+                soon(lambda: self._announce(news))
+            except RuntimeError:
+                pass  # the event loop has gone, and with it whoever would listen
+
+        self._heartbeat = Heartbeat(ear, hear, period=period)
+        self._heartbeat.start()
+
+    async def aclose(self) -> None:
+        """Give the lease back and disconnect."""
+        with anyio.CancelScope(shield=True):
+            heartbeat, self._heartbeat = self._heartbeat, None
+            if heartbeat is not None:
+                await anyio.to_thread.run_sync(heartbeat.stop)
+            row, self._row = self._row, None
+            if row is not None:
+                try:
+                    await self._writer.write(lambda connection: self._sql.deregister(connection, row.id))
+                except StoreError:
+                    pass  # it lapses by itself
+            await self._reader.aclose()
+            await self._writer.aclose()
+            self._opened = False
+
+    # -- scheduling ----------------------------------------------------------------------------------------------
+
+    async def reserve(self, count: int) -> Checkpoint:
+        """See ``SharedQueue.reserve``."""
+        return await self._writer.read(lambda connection: self._sql.reserve(connection, count))
+
+    async def commit(self, batch: Batch, *, fetch: Sequence[str] = ()) -> Saved:
+        """See ``SharedQueue.commit``."""
+        row, mailbox = self._scheduling(), self._mailbox
+        finish = await self._writer.write(
+            lambda connection: self._sql.commit(connection, batch, row.id, mailbox, fetch=fetch),
+            pipeline=self._pipelined,
+        )
+        return finish()
+
+    async def save(self, batch: Batch) -> None:
+        """See ``TaskQueue.save``."""
+        row, mailbox = self._scheduling(), self._mailbox
+        await self._writer.write(lambda connection: self._sql.commit(connection, batch, row.id, mailbox, strict=True)())
+
+    def _scheduling(self) -> HostRow:
+        if self._row is None:
+            raise StoreUnavailable(f"{self._writer.where} is not open to schedule it: await open() first")
+        return self._row
+
+    async def window(self, limit: int, *, free: int = 0) -> Window:
+        """See ``SharedQueue.window``."""
+        look = Look(limit=limit, until=time.time() + 2 * self._poll, free=free, aging=self._aging)
+        window, bad = await self._reader.read(lambda connection: self._sql.window(connection, look, self.host))
+        if bad:
+            await self._set_aside(bad)
+        return window
+
+    async def mine(self) -> Loaded:
+        """See ``SharedQueue.mine``."""
+        row = self._scheduling()
+        if not await self._writer.write(lambda connection: self._sql.renew(connection, row)):
+            await self._register()
+            row = self._scheduling()
+        tasks, bad = await self._writer.read(lambda connection: self._sql.mine(connection, row.id))
+        await self._set_aside(bad)
+        return Loaded(tasks=tasks, set_aside=reports(bad))
+
+    async def adopt_orphans(self, limit: int = 1000) -> Sequence[tuple[ScheduledTask, MailboxKey]]:
+        """See ``SharedQueue.adopt_orphans``."""
+        row = self._scheduling()
+        await self._writer.write(lambda connection: self._sql.end_leases(connection, row.lease))
+        tasks, bad = await self._writer.write(lambda connection: self._sql.adopt(connection, row.id, limit))
+        await self._set_aside(bad)
+        return tasks
+
+    async def load(self) -> Loaded:
+        """Everything saved, tasks in the order of their sequence. Adopts orphans first, if this object schedules."""
+        self._last_request = 0
+        if self._row is not None:
+            await self.adopt_orphans()
+        (tasks, bad), checkpoint = await self._writer.read(self._sql.load, snapshot=True)
+        await self._set_aside(bad)
+        return Loaded(tasks=tasks, checkpoint=checkpoint, set_aside=reports(bad))
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def payloads(self, task_ids: Sequence[str]) -> dict[str, bytes]:
+        """Payloads by task id. Raises ``StoreUnavailable``."""
+        return await self._reader.read(lambda connection: self._sql.payloads(connection, task_ids))
+
+    async def get(self, task_id: str) -> ScheduledTask | None:
+        """One task, if the queue has it. Raises ``StoreUnavailable``."""
+        found = await self.find(task_id)
+        return None if found is None else found[0]
+
+    async def find(self, task_id: str) -> tuple[ScheduledTask, MailboxKey] | None:
+        """See ``SharedQueue.find``."""
+        return await self._reader.read(lambda connection: self._sql.find(connection, task_id))
+
+    async def overview(self, *, limit: int = 20) -> Overview:
+        """The lot at one moment. Raises ``StoreUnavailable``."""
+        return await self._reader.read(lambda connection: self._sql.overview(connection, limit), snapshot=True)
+
+    async def hosts(self) -> list[Host]:
+        """The hosts that schedule this pool at present. Raises ``StoreUnavailable``."""
+        return await self._reader.read(self._sql.hosts)
+
+    async def prune(self, *, older_than: float) -> Mapping[str, int]:
+        """See ``SharedQueue.prune``."""
+        before = time.time() - older_than
+        return await self._writer.write(lambda connection: self._sql.prune(connection, before))
+
+    # -- requests and news ---------------------------------------------------------------------------------------
+
+    async def post(self, request: Request) -> int:
+        """Keep a request for the hosts. Raises ``StoreUnavailable``."""
+        return await self._writer.write(lambda connection: self._sql.post(connection, request))
+
+    async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:
+        """Requests not yet answered past ``after``, oldest first. Raises ``StoreUnavailable``."""
+        found, bad = await self._writer.read(lambda connection: self._sql.requests(connection, after, limit))
+        if bad and self._row is not None:
+            await self._set_aside(bad)
+            return await self.requests(after=after, limit=limit)
+        if found:
+            self._last_request = found[-1].number
+        return found
+
+    async def wait_for_requests(self) -> None:
+        """Return when there is a request later than those that ``requests`` has returned."""
+        while True:
+            await anyio.sleep(_REQUESTS_POLL)
+            after = self._last_request
+            found, _ = await self._reader.read(lambda connection: self._sql.requests(connection, after, 1))
+            if found:
+                return
+
+    async def wait_for_news(self) -> News:
+        """See ``SharedQueue.wait_for_news``."""
+        with anyio.move_on_after(self._poll):
+            while not self._news:
+                self._heard = anyio.Event()
+                await self._heard.wait()
+        news, self._news = self._news, News(0)
+        return news or News.ROUTINE
+
+    def _announce(self, news: News) -> None:
+        self._news |= news
+        if self._heard is not None:
+            self._heard.set()
+
+    async def _set_aside(self, bad: Sequence[BadRow]) -> None:
+        if bad and self._row is not None:
+            await self._writer.write(lambda connection: self._sql.set_aside(connection, bad))

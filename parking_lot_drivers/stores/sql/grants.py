@@ -1,0 +1,40 @@
+"""What may start under a budget that several processes share: the arithmetic, wherever the database lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from parking_lot_core import ScheduledTask, TaskState
+
+
+class Grants:
+    """Units of a shared budget in one transaction, which has the budget to itself.
+
+    Args:
+        units: what each device has.
+        held: what running tasks hold of it; not counting the tasks that ask.
+    """
+
+    def __init__(self, units: Mapping[str, int], held: Mapping[str, int]) -> None:
+        self._free = {device: count - held.get(device, 0) for device, count in units.items()}
+
+    def take(self, task: ScheduledTask) -> bool:
+        """Hold the units of a started task, and say whether there were enough."""
+        device, units = task.device, task.metadata.cost.units
+        if device is None or self._free.get(device, 0) < units:
+            return False
+        self._free[device] -= units
+        return True
+
+
+def as_waiting(task: ScheduledTask) -> ScheduledTask:
+    """A started task as it stood before its start."""
+    return ScheduledTask(
+        task.metadata,
+        task.sequence,
+        task.tag,
+        task.admitted_at,
+        TaskState.PARKED,
+        task.epoch - 1,
+        task.attempts - 1,
+    )

@@ -1,0 +1,218 @@
+"""A queue in Postgres tables that hosts share, as synchronous functions of a SQLAlchemy connection."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+from sqlalchemy import Connection
+
+from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.errors import StoreUnavailable
+from parking_lot_drivers.ports import Batch, Host, Overview, Request
+from parking_lot_drivers.shared_ports import Saved, Window
+from parking_lot_drivers.stores.sql.dialects import POSTGRES, Cursor
+from parking_lot_drivers.stores.sql.mailbox import MailboxSql
+from parking_lot_drivers.stores.sql.postgres_commit import PostgresCommit, json_text
+from parking_lot_drivers.stores.sql.postgres_sql import postgres_statements
+from parking_lot_drivers.stores.sql.queue import QueueSql, decoded_tasks
+from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
+from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Look, Policy, SharedSql, news_of
+from parking_lot_drivers.stores.sql.shared_tables import NUMBERS_PER_DRAW, SharedTables
+from parking_lot_drivers.stores.sql.statements import compiled
+
+#: How far behind the window tasks are looked for that are small enough for what is free.
+_SMALL_BEHIND = 20_000
+
+
+class PostgresSql(SharedSql):
+    """The queue of one pool in tables."""
+
+    def __init__(self, tables: SharedTables, pool: str, policy: Policy) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._common = QueueSql(compiled(POSTGRES, tables.lot), pool)
+        self._sql = postgres_statements(tables, audit=policy.audit, archive=policy.archive)
+        self.channels = [f"parking_lot_{tables.lot.tasks.name}"[:63]]
+        if policy.budget is not None:
+            self.channels.append(budget_channel(policy.budget.name))
+
+    # Writing
+
+    def commit(
+        self,
+        connection: Connection,
+        batch: Batch,
+        host: str,
+        mailbox: MailboxSql | None,
+        *,
+        fetch: Sequence[str] = (),
+        strict: bool = False,
+    ) -> Callable[[], Saved]:
+        """See ``SharedSql.commit``."""
+        work = PostgresCommit(self._sql, connection, self._pool, host, self._policy)
+        work.write(batch, together=mailbox is not None, fetch=fetch, strict=strict)
+        news = news_of(batch)
+        for channel in self.channels if news else ():
+            work.send(self._sql.notify, channel=channel, news=f"{news} {host}")
+        if not strict:
+            return work.saved
+        lost = work.saved().lost
+        if lost:
+            words = ", ".join(f"{task_id!r} ({loss.value})" for task_id, loss in list(lost.items())[:5])
+            raise StoreUnavailable(
+                f"the queue of pool {self._pool!r} does not stand as the batch expects: {words}; nothing was saved: "
+                "load it again"
+            )
+        return Saved
+
+    def reserve(self, connection: Connection, count: int) -> Checkpoint:
+        """See ``SharedQueue.reserve``."""
+        cursor = connection.connection.cursor()
+        if count > NUMBERS_PER_DRAW:
+            raise ValueError(f"count: expected at most {NUMBERS_PER_DRAW}, got {count}")
+        (number,) = cursor.execute(self._sql.next_number).fetchone()
+        shares = cursor.execute(self._sql.select_shares, {"pool": self._pool}).fetchall()
+        return Checkpoint(
+            next_sequence=number,
+            virtual_time=max((int(tag) for clock, _, tag in shares if clock), default=0),
+            finish_tags=tuple((tenant, int(tag)) for clock, tenant, tag in shares if not clock),
+        )
+
+    def register(self, connection: Connection, row: HostRow) -> None:
+        """See ``SharedSql.register``."""
+        cursor = connection.connection.cursor()
+        cursor.execute(
+            self._sql.register,
+            {"host": row.id, "pool": self._pool, "pid": row.pid, "hostname": row.hostname, "lease": row.lease},
+        )
+        budget = self._policy.budget
+        if budget is not None:
+            cursor.execute(self._sql.keep_budget, {"budget": budget.name, "rows": json_text(dict(budget.devices))})
+
+    def renew_with(self, cursor: Cursor, row: HostRow) -> bool:
+        """See ``SharedSql.renew_with``."""
+        return cursor.execute(self._sql.renew, {"host": row.id, "lease": row.lease}).fetchone() is not None
+
+    def deregister(self, connection: Connection, host: str) -> None:
+        """See ``SharedSql.deregister``."""
+        connection.connection.cursor().execute(self._sql.deregister, {"host": host})
+
+    def end_leases(self, connection: Connection, lease: float) -> None:
+        """See ``SharedSql.end_leases``."""
+        connection.connection.cursor().execute(self._sql.end_leases, {"lease": lease})
+
+    def adopt(self, connection: Connection, host: str, limit: int) -> Found:
+        """See ``SharedSql.adopt``."""
+        return self._tasks(connection, self._sql.adopt, host=host, limit=limit, budget=self._budget)
+
+    def post(self, connection: Connection, request: Request) -> int:
+        """Insert a request; returns its number."""
+        number = self._common.post(connection, request)
+        self.notify(connection, "r")
+        return number
+
+    def notify(self, connection: Connection, news: str) -> None:
+        """See ``SharedSql.notify``."""
+        connection.connection.cursor().execute(self._sql.notify, {"channel": self.channels[0], "news": news})
+
+    def set_aside(self, connection: Connection, bad_rows: Sequence[BadRow]) -> None:
+        """Move rows out of the way, with their payloads."""
+        self._common.set_aside(connection, bad_rows)
+
+    def prune(self, connection: Connection, before: float) -> Mapping[str, int]:
+        """See ``SharedSql.prune``."""
+        cursor = connection.connection.cursor()
+        counts = {}
+        for name, statement in (("archived tasks", self._sql.prune_archive), ("audit records", self._sql.prune_audit)):
+            cursor.execute(statement, {"pool": self._pool, "before": before})
+            counts[name] = cursor.rowcount
+        return counts
+
+    # Reading
+
+    def window(self, connection: Connection, look: Look, host: str) -> tuple[Window, list[BadRow]]:
+        """See ``SharedSql.window``."""
+        tasks, bad = self._ranked(connection, look)
+        complete = len(tasks) + len(bad) < look.limit
+        if not complete and look.free and all(task.units > look.free for task, _ in tasks):
+            more, worse = self._tasks(
+                connection, self._sql.small, behind=_SMALL_BEHIND, units=look.free, limit=look.limit
+            )
+            tasks += more
+            bad += worse
+        for statement in (self._sql.due, self._sql.expiring):
+            more, worse = self._tasks(connection, statement, until=look.until, limit=look.limit)
+            tasks += more
+            bad += worse
+        cursor = connection.connection.cursor()
+        (depth,) = cursor.execute(self._sql.depth, {"pool": self._pool, "limit": look.depth_max}).fetchone()
+        held = None
+        if self._policy.budget is not None:
+            cursor.execute(self._sql.held_elsewhere, {"budget": self._budget, "host": host})
+            held = dict.fromkeys(self._policy.budget.devices, 0) | dict(cursor.fetchall())
+        unique = {task.id: (task, box) for task, box in tasks}
+        window = Window(
+            tasks=list(unique.values()),
+            until=look.until,
+            complete=complete,
+            depth=depth,
+            held_elsewhere=held,
+            set_aside=reports(bad),
+        )
+        return window, bad
+
+    def _ranked(self, connection: Connection, look: Look) -> Found:
+        if not look.aging:
+            return self._tasks(connection, self._sql.window, limit=look.limit)
+        tasks, bad = [], []
+        for priority in (3, 2, 1, 0):  # whoever has aged most within a class is among its first
+            more, worse = self._tasks(connection, self._sql.oldest, priority=priority, limit=look.limit)
+            tasks += more
+            bad += worse
+        return tasks, bad
+
+    def mine(self, connection: Connection, host: str) -> Found:
+        """The tasks that the host holds."""
+        return self._tasks(connection, self._sql.mine, host=host)
+
+    def load(self, connection: Connection) -> tuple[Found, Checkpoint | None]:
+        """All tasks in the order of their sequence, rows to be set aside, and the checkpoint."""
+        return self._common.load(connection)
+
+    def payloads(self, connection: Connection, task_ids: Sequence[str]) -> dict[str, bytes]:
+        """Payloads of those of the tasks that there are."""
+        return self._common.payloads(connection, task_ids)
+
+    def find(self, connection: Connection, task_id: str) -> tuple[ScheduledTask, MailboxKey] | None:
+        """One task, with its mailbox."""
+        return self._common.find(connection, task_id)
+
+    def requests(self, connection: Connection, after: int, limit: int) -> tuple[list[Request], list[BadRow]]:
+        """The oldest requests past ``after``; and rows to be set aside."""
+        return self._common.requests(connection, after, limit)
+
+    def overview(self, connection: Connection, limit: int) -> Overview:
+        """The lot at one moment; ``host`` is the longest-serving one that lives."""
+        hosts = self.hosts(connection)
+        return attrs.evolve(self._common.overview(connection, limit), host=hosts[0] if hosts else None)
+
+    def hosts(self, connection: Connection) -> list[Host]:
+        """The hosts that live."""
+        rows = connection.connection.cursor().execute(self._sql.hosts, {"pool": self._pool}).fetchall()
+        return [Host(pid=pid, hostname=hostname, renewed_at=renewed_at) for pid, hostname, renewed_at in rows]
+
+    @property
+    def _budget(self) -> str | None:
+        return None if self._policy.budget is None else self._policy.budget.name
+
+    def _tasks(self, connection: Connection, statement: str, **parameters: object) -> Found:
+        cursor = connection.connection.cursor()
+        cursor.execute(statement, {"pool": self._pool, **parameters})
+        return decoded_tasks(cursor)
+
+
+def budget_channel(name: str) -> str:
+    """Where those who share a budget tell each other that units have come free."""
+    return f"parking_lot_budget_{hashlib.sha256(name.encode()).hexdigest()[:32]}"
