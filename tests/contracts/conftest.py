@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ from tests.contracts.registry import STORES, Lot
 
 
 @pytest.fixture(params=sorted(STORES))
-def lot(request: pytest.FixtureRequest, tmp_path: Path) -> Lot:
+def lot(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lot]:
     """An empty lot of one of the stores."""
-    return STORES[request.param](tmp_path)
+    lot = STORES[request.param](tmp_path)
+    yield lot
+    lot.drop()
 
 
 @pytest.fixture(params=[name for name, store in sorted(STORES.items()) if store.shared])
-def shared_lot(request: pytest.FixtureRequest, tmp_path: Path) -> Lot:
+def shared_lot(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lot]:
     """An empty lot that several objects, and several processes, may open."""
-    return STORES[request.param](tmp_path)
+    lot = STORES[request.param](tmp_path)
+    yield lot
+    lot.drop()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from parking_lot_drivers.ports import Mailbox, TaskQueue
 from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
+from parking_lot_drivers.stores.postgres import PostgresMailbox, PostgresQueue
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
+from tests.postgres import server
 
 
 class Lot:
@@ -19,12 +21,17 @@ class Lot:
     """
 
     shared = False
+    #: Whether only one object at a time may be open to schedule it.
+    exclusive = True
 
     def __init__(self, folder: Path) -> None:
         """``folder``: an empty directory for this lot alone."""
         self.folder = folder
         self._queue = MemoryQueue()
         self._mailbox = MemoryMailbox()
+
+    def drop(self) -> None:
+        """Leave nothing behind outside of ``folder``."""
 
     def queue(self) -> TaskQueue:
         """The queue."""
@@ -78,4 +85,25 @@ class SqliteLot(Lot):
         return SqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
 
 
-STORES: Mapping[str, type[Lot]] = {"memory": Lot, "sqlite": SqliteLot}
+class PostgresLot(Lot):
+    """Queue and mailbox in tables of one Postgres database, made for this lot and dropped after it."""
+
+    shared = True
+    exclusive = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._server = server.shared()
+        self.url = self._server.database()
+
+    def drop(self) -> None:
+        self._server.drop(self.url)
+
+    def queue(self) -> PostgresQueue:
+        return PostgresQueue(self.url, "pool", poll=0.05)
+
+    def mailbox(self) -> PostgresMailbox:
+        return PostgresMailbox(self.url, "pool")
+
+
+STORES: Mapping[str, type[Lot]] = {"memory": Lot, "sqlite": SqliteLot, "postgres": PostgresLot}

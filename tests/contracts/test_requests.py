@@ -132,8 +132,14 @@ async def test_overview_of_an_empty_lot(lot: Lot) -> None:
         assert seen.host is None
 
 
-async def test_a_second_scheduler_is_refused(lot: Lot) -> None:
-    async with lot.opened():
+async def test_a_second_scheduler_is_refused_unless_hosts_share_the_queue(lot: Lot) -> None:
+    async with lot.opened() as first:
+        if not lot.exclusive:
+            with pytest.raises(StoreInUse, match="a queue of its own"):
+                await first.open()
+            async with lot.opened() as other:
+                await other.save(batch(added=[parked("b")]))
+            return
         second = lot.queue()
         with pytest.raises(StoreInUse):
             await second.open()

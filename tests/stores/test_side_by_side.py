@@ -120,6 +120,7 @@ class Stores(RuleBasedStateMachine):
     def teardown(self) -> None:
         for side in self.sides:
             self.portal.call(self.close, side)
+            side.lot.drop()
         self.exits.close()
 
     def same(self, ask: Callable[[Side], Awaitable[Any]]) -> Any:

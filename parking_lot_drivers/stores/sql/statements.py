@@ -124,7 +124,8 @@ class _Compiler:
     def insert(self, table: Table, *, leave_out: tuple[str, ...] = (), new: bool = False) -> str:
         names = [column.name for column in table.columns if column.name not in leave_out]
         element = self.rules.insert_new(table) if new else insert(table)
-        return self(element.values({name: bindparam(name) for name in names}), *names)
+        # Inline: without a RETURNING clause that some dialects add of themselves.
+        return self(element.values({name: bindparam(name) for name in names}).inline(), *names)
 
 
 def _first(element: Select[*tuple[object, ...]], count: ColumnElement[int]) -> Select[*tuple[object, ...]]:
