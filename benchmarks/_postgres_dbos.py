@@ -92,6 +92,6 @@ PEER = Peer(
     unfinished="SELECT EXISTS (SELECT FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING'))",
     finished="SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS'",
     lives_1=1_500,
-    lives_4=2_000,
+    lives_4=1_500,
     unlimited=True,
 )
