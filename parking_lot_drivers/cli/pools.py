@@ -19,6 +19,7 @@ from parking_lot_drivers.build import lot_file
 from parking_lot_drivers.config import (
     CommandSettings,
     ExecutorSettings,
+    HostBudget,
     MailboxSettings,
     PgmqQueue,
     PoolSettings,
@@ -26,11 +27,14 @@ from parking_lot_drivers.config import (
     PostgresQueue,
     QueueSettings,
     Settings,
+    SharedBudget,
     YaqueMailbox,
     YaqueQueue,
 )
+from parking_lot_drivers.config.budgets import SCOPE
 from parking_lot_drivers.config.problems import printable
 from parking_lot_drivers.config.quantities import SECONDS
+from parking_lot_drivers.config.sections import TYPE
 
 _BUDGET = ("max_units", "devices")
 
@@ -128,7 +132,8 @@ def pools_as_json(settings: Settings) -> dict[str, Any]:
 
 
 def _section(settings: Any) -> dict[str, Any]:
-    section = {"type": settings.tags[0]} if hasattr(settings, "tags") else {}
+    key = SCOPE if isinstance(settings, HostBudget | SharedBudget) else TYPE
+    section = {key: settings.tags[0]} if hasattr(settings, "tags") else {}
     for field in attrs.fields(type(settings)):
         held = getattr(settings, field.name)
         if held is None or held == {} or not field.repr:

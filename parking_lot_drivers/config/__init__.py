@@ -3,6 +3,7 @@
 ``load_settings`` reads a file, ``settings_from`` a mapping, ``schema`` gives the JSON Schema of both.
 """
 
+from parking_lot_drivers.config.budgets import BudgetSettings, HostBudget, SharedBudget
 from parking_lot_drivers.config.executors import (
     CommandSettings,
     CoroutineSettings,
@@ -14,6 +15,7 @@ from parking_lot_drivers.config.load import load_settings, settings_from
 from parking_lot_drivers.config.schema import schema
 from parking_lot_drivers.config.settings import PoolSettings, Settings
 from parking_lot_drivers.config.stores import (
+    DATABASE_URL,
     InMemoryMailbox,
     InMemoryQueue,
     MailboxSettings,
@@ -26,9 +28,12 @@ from parking_lot_drivers.config.stores import (
 )
 
 __all__ = [
+    "DATABASE_URL",
+    "BudgetSettings",
     "CommandSettings",
     "CoroutineSettings",
     "ExecutorSettings",
+    "HostBudget",
     "InMemoryMailbox",
     "InMemoryQueue",
     "MailboxSettings",
@@ -39,6 +44,7 @@ __all__ = [
     "ProcessSettings",
     "QueueSettings",
     "Settings",
+    "SharedBudget",
     "ThreadSettings",
     "YaqueMailbox",
     "YaqueQueue",

@@ -99,6 +99,20 @@ class Choice(Kind):
         return {"enum": list(self.words)}
 
 
+class Switch(Kind):
+    """Yes or no."""
+
+    def structure(self, given: object, _type: object = None) -> bool:
+        """The truth value."""
+        if isinstance(given, bool):
+            return given
+        raise Unfit("true or false", given)
+
+    def schema(self) -> Schema:
+        """A boolean."""
+        return {"type": "boolean"}
+
+
 @attrs.frozen
 class Integer(Kind):
     """A whole number with a lower bound. ``8.0`` is one, as in JSON Schema."""

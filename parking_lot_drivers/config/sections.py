@@ -134,25 +134,27 @@ class Tagged(Protocol):
 
 
 class OneOf(Kind):
-    """An object whose ``type`` says of which class it is."""
+    """An object whose ``type``, or another ``key``, says of which class it is."""
 
-    def __init__(self, what: str, *classes: type[Tagged]) -> None:
+    def __init__(self, what: str, *classes: type[Tagged], key: str = TYPE) -> None:
         self.what = what
-        self.sections = [Section(c, also={TYPE: {"enum": list(c.tags)}}) for c in classes]
+        self.key = key
+        self.sections = [Section(c, also={key: {"enum": list(c.tags)}}) for c in classes]
         self.by_tag = {tag: section for section in self.sections for tag in section.cls.tags}
         self.tag = Choice(tuple(self.by_tag))
 
     def structure(self, given: object, _type: object = None) -> Any:
         """An instance of the class that the tag names."""
         if not isinstance(given, Mapping):
-            raise Unfit(f'{self.what} as an object, such as {{"type": "{next(iter(self.by_tag))}"}}', given)
+            example = f'{{"{self.key}": "{next(iter(self.by_tag))}"}}'
+            raise Unfit(f"{self.what} as an object, such as {example}", given)
         try:
-            tag = self.tag.structure(given.get(TYPE, MISSING))
+            tag = self.tag.structure(given.get(self.key, MISSING))
         except Fault as fault:
-            raise ClassValidationError("faults", [placed(fault, TYPE)], object) from None
+            raise ClassValidationError("faults", [placed(fault, self.key)], object) from None
         return self.by_tag[tag].structure(given)
 
     def schema(self) -> Schema:
         """Exactly one of the sections."""
         members = [section.schema() for section in self.sections]
-        return {"oneOf": [member | {"required": [TYPE, *member["required"]]} for member in members]}
+        return {"oneOf": [member | {"required": [self.key, *member["required"]]} for member in members]}

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from parking_lot_core import PoolConfig
+from parking_lot_drivers.config.budgets import SCOPE, BudgetSettings, HostBudget, SharedBudget
 from parking_lot_drivers.config.executors import (
     CommandSettings,
     CoroutineSettings,
@@ -16,10 +17,10 @@ from parking_lot_drivers.config.executors import (
     ProcessSettings,
     ThreadSettings,
 )
-from parking_lot_drivers.config.kinds import Choice, Entries, Kind, Schema, Text, read_as
-from parking_lot_drivers.config.problems import Fault
+from parking_lot_drivers.config.kinds import Choice, Entries, Kind, Schema, read_as
+from parking_lot_drivers.config.problems import Fault, placed
 from parking_lot_drivers.config.quantities import BYTES
-from parking_lot_drivers.config.sections import OneOf, Section
+from parking_lot_drivers.config.sections import TYPE, OneOf, Section
 from parking_lot_drivers.config.stores import (
     InMemoryMailbox,
     InMemoryQueue,
@@ -31,10 +32,15 @@ from parking_lot_drivers.config.stores import (
     YaqueMailbox,
     YaqueQueue,
 )
+from parking_lot_drivers.config.texts import POOL_NAME
 
+_BUDGETS = OneOf("a budget", HostBudget, SharedBudget, key=SCOPE)
 _QUEUES = OneOf("a queue", InMemoryQueue, YaqueQueue, PostgresQueue, PgmqQueue)
 _MAILBOXES = OneOf("a mailbox", InMemoryMailbox, YaqueMailbox, PostgresMailbox)
 _EXECUTORS = OneOf("an executor", CoroutineSettings, ThreadSettings, ProcessSettings, CommandSettings)
+
+_ALONE = InMemoryQueue.tags[0]
+_SHARING = [tag for tag in _QUEUES.by_tag if tag != _ALONE]
 
 
 @attrs.frozen(kw_only=True)
@@ -43,12 +49,14 @@ class PoolSettings(PoolConfig):
 
     Attributes:
         unit: what a unit is, if it is a size: then max_units and devices may be given as sizes, such as "12GiB".
+        budget: whose the units are: each process's own, which is the default, or shared by several processes.
         queue: where parked tasks are kept; without it, in memory.
         mailbox: where results are kept; without it, where the queue keeps its tasks.
         executor: what runs the tasks; without it, the application gives one to the pool.
     """
 
     unit: str | None = attrs.field(default=None, metadata=read_as(Choice(tuple(BYTES))))
+    budget: BudgetSettings = attrs.field(factory=HostBudget, metadata=read_as(_BUDGETS))
     queue: QueueSettings = attrs.field(factory=InMemoryQueue, metadata=read_as(_QUEUES))
     mailbox: MailboxSettings = attrs.field(metadata=read_as(_MAILBOXES))
     executor: ExecutorSettings | None = attrs.field(default=None, metadata=read_as(_EXECUTORS))
@@ -63,18 +71,30 @@ class PoolSettings(PoolConfig):
         return PoolConfig(**{f.name: getattr(self, f.name) for f in attrs.fields(PoolConfig)})
 
 
-def _one_budget(given: Mapping[str, object]) -> list[Exception]:
+def _relations(given: Mapping[str, object]) -> list[Exception]:
+    faults: list[Exception] = []
     if ("max_units" in given) == ("devices" in given):
         got = "both" if "devices" in given else "neither"
-        return [Fault(f"expected either max_units or devices, got {got}")]
-    return []
+        faults.append(Fault(f"expected either max_units or devices, got {got}"))
+    queue, budget = given.get("queue", {TYPE: _ALONE}), given.get("budget")
+    if _says(budget, SCOPE, SharedBudget.tags[0]) and _says(queue, TYPE, _ALONE):
+        problem = (
+            f"scope shared needs a queue that other processes can see ({', '.join(_SHARING)}), got {_ALONE}: give the "
+            "pool such a queue, or leave the budget out"
+        )
+        faults.append(placed(Fault(problem), "budget"))
+    return faults
+
+
+def _says(section: object, key: str, word: str) -> bool:
+    return isinstance(section, Mapping) and section.get(key) == word
 
 
 class _PoolKind(Kind):
     """A pool's section: its ``unit`` decides how its amounts are read."""
 
     def __init__(self) -> None:
-        self._sections = {unit: Section(PoolSettings, unit=unit, relations=_one_budget) for unit in (None, *BYTES)}
+        self._sections = {unit: Section(PoolSettings, unit=unit, relations=_relations) for unit in (None, *BYTES)}
 
     def structure(self, given: object, _type: object = None) -> Any:
         """A ``PoolSettings``."""
@@ -84,22 +104,30 @@ class _PoolKind(Kind):
         return self._sections[unit if known else "B"].structure(given)
 
     def schema(self) -> Schema:
-        """An object in which sizes are allowed only beside a unit, with exactly one of the two budgets."""
+        """An object in which some keys go only with others.
+
+        Sizes are allowed only beside a unit; there is exactly one of max_units and devices; a shared budget needs a
+        queue that can be shared.
+        """
         plain = self._sections[None].kinds
         numbers = {name: plain[name].schema() for name in ("max_units", "devices")}
+        shared = {"type": "object", "properties": {SCOPE: {"const": SharedBudget.tags[0]}}, "required": [SCOPE]}
+        sharing = {"type": "object", "properties": {TYPE: {"enum": _SHARING}}}
         return self._sections["B"].schema() | {
             "oneOf": [{"required": ["max_units"]}, {"required": ["devices"]}],
-            "if": {"not": {"required": ["unit"]}},
-            "then": {"properties": numbers},
+            "allOf": [
+                {"if": {"not": {"required": ["unit"]}}, "then": {"properties": numbers}},
+                {
+                    "if": {"properties": {"budget": shared}, "required": ["budget"]},
+                    "then": {"properties": {"queue": sharing}, "required": ["queue"]},
+                },
+            ],
         }
 
 
 _POOLS = Entries(
     expected="an object of pool names and their settings, with at least one pool",
-    name=Text(
-        expected='a name of at most 100 letters, digits, "_", "-" and ".", the first a letter or digit',
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
-    ),
+    name=POOL_NAME,
     value=_PoolKind(),
     at_least=1,
 )

@@ -11,8 +11,49 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
-from parking_lot_drivers.config.kinds import read_as
+from parking_lot_core.config import Seconds, Whole
+from parking_lot_drivers.config.amounts import Duration
+from parking_lot_drivers.config.kinds import Integer, Switch, read_as
 from parking_lot_drivers.config.texts import FOLDER, PGMQ_NAME, TABLE, URL
+
+#: The environment variable with the URL of databases for which a configuration gives none.
+DATABASE_URL = "PARKING_LOT_DATABASE_URL"
+
+_TTL = Duration(Seconds(0, exclusive=True, optional=True))
+_LEASE = Duration(Seconds(1))
+_WAIT = Duration(Seconds(0))
+
+
+@attrs.frozen(kw_only=True)
+class _InPostgres:
+    """What lies in a Postgres database.
+
+    Attributes:
+        url: database URL; without one, the environment variable PARKING_LOT_DATABASE_URL.
+        wait_for_server: for how long to try to reach a server that is down when the pool starts.
+    """
+
+    url: str | None = attrs.field(default=None, repr=False, metadata=read_as(URL))
+    wait_for_server: float = attrs.field(default=0.0, metadata=read_as(_WAIT))
+
+
+@attrs.frozen(kw_only=True)
+class _SharedQueue(_InPostgres):
+    """A queue that many hosts may schedule.
+
+    Attributes:
+        audit: whether every move of every task is written to an audit trail; see "parking-lot audit".
+        archive: whether tasks that have ended are kept, payload and all, until they are pruned.
+        lease: for how long a host holds its tasks without a sign of life; then others run them again.
+    """
+
+    audit: bool = attrs.field(default=True, metadata=read_as(Switch()))
+    archive: bool = attrs.field(default=False, metadata=read_as(Switch()))
+    lease: float = attrs.field(default=15.0, metadata=read_as(_LEASE))
+
+    def mailbox(self) -> MailboxSettings:
+        """The mailbox of a pool that names none: a table of the same database."""
+        return PostgresMailbox(url=self.url, wait_for_server=self.wait_for_server)
 
 
 @attrs.frozen(kw_only=True)
@@ -28,24 +69,26 @@ class YaqueMailbox:
 
     Attributes:
         path: directory of the lot file, relative to the directory of the configuration file.
+        ttl: outcomes older than that are deleted; without it, none ever is.
     """
 
     tags: ClassVar[tuple[str, ...]] = ("yaque", "sqlite")
     path: Path = attrs.field(metadata=read_as(FOLDER))
+    ttl: float | None = attrs.field(default=None, metadata=read_as(_TTL))
 
 
 @attrs.frozen(kw_only=True)
-class PostgresMailbox:
+class PostgresMailbox(_InPostgres):
     """Results in a table of a Postgres database.
 
     Attributes:
-        url: database URL; without one, the environment variable PARKING_LOT_DATABASE_URL.
         table: name of the table.
+        ttl: outcomes older than that are deleted; without it, none ever is.
     """
 
     tags: ClassVar[tuple[str, ...]] = ("postgres",)
-    url: str | None = attrs.field(default=None, repr=False, metadata=read_as(URL))
     table: str = attrs.field(default="parking_lot_results", metadata=read_as(TABLE))
+    ttl: float | None = attrs.field(default=None, metadata=read_as(_TTL))
 
 
 MailboxSettings: TypeAlias = InMemoryMailbox | YaqueMailbox | PostgresMailbox
@@ -79,39 +122,29 @@ class YaqueQueue:
 
 
 @attrs.frozen(kw_only=True)
-class PostgresQueue:
+class PostgresQueue(_SharedQueue):
     """Parked tasks in a table of a Postgres database, which many hosts may share.
 
     Attributes:
-        url: database URL; without one, the environment variable PARKING_LOT_DATABASE_URL.
         table: name of the table.
     """
 
     tags: ClassVar[tuple[str, ...]] = ("postgres",)
-    url: str | None = attrs.field(default=None, repr=False, metadata=read_as(URL))
     table: str = attrs.field(default="parking_lot_tasks", metadata=read_as(TABLE))
-
-    def mailbox(self) -> MailboxSettings:
-        """The mailbox of a pool that names none: a table of the same database."""
-        return PostgresMailbox(url=self.url)
 
 
 @attrs.frozen(kw_only=True)
-class PgmqQueue:
+class PgmqQueue(_SharedQueue):
     """Parked tasks in a PGMQ queue of a Postgres database, which many hosts may share.
 
     Attributes:
-        url: database URL; without one, the environment variable PARKING_LOT_DATABASE_URL.
         queue_name: name of the PGMQ queue.
+        default_units: what a message costs that another PGMQ client has sent.
     """
 
     tags: ClassVar[tuple[str, ...]] = ("postgres_pgmq",)
-    url: str | None = attrs.field(default=None, repr=False, metadata=read_as(URL))
     queue_name: str = attrs.field(metadata=read_as(PGMQ_NAME))
-
-    def mailbox(self) -> MailboxSettings:
-        """The mailbox of a pool that names none: a table of the same database."""
-        return PostgresMailbox(url=self.url)
+    default_units: int = attrs.field(default=1, metadata=read_as(Integer(Whole(1))))
 
 
 QueueSettings: TypeAlias = InMemoryQueue | YaqueQueue | PostgresQueue | PgmqQueue

@@ -29,6 +29,16 @@ PGMQ_NAME = Text(
     expected='a queue name of at most 47 letters, digits and "_"',
     pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,46}$",
 )
+POOL_NAME = Text(
+    expected='a name of at most 100 letters, digits, "_", "-" and ".", the first a letter or digit',
+    pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
+)
+BUDGET_NAME = Text(
+    expected="the name by which the processes know the budget that they share: at most 100 letters, digits, "
+    '"_", "-" and ".", the first a letter or digit',
+    pattern=POOL_NAME.pattern,
+    examples=("gpu-box-7",),
+)
 URL = Text(
     expected='a database URL such as "postgresql://user@host/database"',
     pattern=r"^postgres(ql)?(\+[a-z0-9_]+)?://[^\u0000]+$",

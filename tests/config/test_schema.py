@@ -25,6 +25,14 @@ GOOD_POOLS: list[dict[str, Any]] = [
     {"max_units": 8, "executor": {"type": "command", "argv": ["ls"], "env": {"A": ""}, "cwd": "~"}},
     {"max_units": 8, "queue": {"type": "sqlite", "path": "x"}, "mailbox": {"type": "yaque", "path": "y"}},
     {"max_units": 8, "queue": {"type": "postgres", "url": "postgresql+psycopg://h/d", "table": "s.t"}},
+    {
+        "max_units": 8,
+        "budget": {"scope": "shared", "name": "gpu-box-7"},
+        "queue": {"type": "postgres", "audit": False, "archive": True, "lease": "30s", "wait_for_server": "1m"},
+        "mailbox": {"type": "postgres", "ttl": "7d"},
+    },
+    {"max_units": 8, "queue": {"type": "postgres_pgmq", "queue_name": "q", "default_units": 2}},
+    {"max_units": 8, "budget": {"scope": "shared", "name": "a"}, "queue": {"type": "yaque", "path": "x"}},
 ]
 
 
@@ -59,6 +67,10 @@ def test_good_pools(pool: dict[str, Any]) -> None:
         {"max_units": 8, "executor": {"type": "command", "argv": []}},
         {"max_units": 8, "executor": {"type": "thread", "target": "jobs"}},
         {"max_units": 8, "tenants": {"a": 0}},
+        {"max_units": 8, "budget": {"scope": "shared", "name": "a"}},
+        {"max_units": 8, "budget": {"scope": "shared", "name": "a"}, "queue": {"type": "in_memory"}},
+        {"max_units": 8, "budget": {"scope": "shared"}, "queue": {"type": "postgres"}},
+        {"max_units": 8, "budget": {"scope": "host", "name": "a"}},
     ],
 )
 def test_bad_pools(pool: dict[str, Any]) -> None:
@@ -76,12 +88,15 @@ def test_bad_documents(document: object) -> None:
 
 def test_everything_in_the_schema_is_described() -> None:
     pool = schema()["properties"]["pools"]["additionalProperties"]
-    sections = [pool, *(s for name in ("queue", "mailbox", "executor") for s in pool["properties"][name]["oneOf"])]
+    sections = [
+        pool,
+        *(s for name in ("queue", "mailbox", "executor", "budget") for s in pool["properties"][name]["oneOf"]),
+    ]
 
     for section in sections:
         assert section["description"]
         undescribed = {name for name, about in section["properties"].items() if not about.get("description")}
-        assert undescribed <= {"type"}, section["description"]
+        assert undescribed <= {"type", "scope"}, section["description"]
 
 
 def test_defaults_are_those_of_the_classes() -> None:
@@ -120,7 +135,19 @@ _VALUES = st.one_of(
                 "GB",
             ),
             *("x", "a/b", "..", "jobs:run", "jobs", "a.b:c.d", "postgres://h", "mysql://h", "s.t", "a b", "\0", "A="),
-            *("in_memory", "yaque", "sqlite", "postgres", "postgres_pgmq", "coroutine", "thread", "process", "command"),
+            *(
+                "in_memory",
+                "yaque",
+                "sqlite",
+                "postgres",
+                "postgres_pgmq",
+                "host",
+                "shared",
+                "coroutine",
+                "thread",
+                "process",
+                "command",
+            ),
         ]
     ),
     st.lists(st.sampled_from(["ls", "-l", 1, None]), max_size=2),
@@ -131,6 +158,7 @@ _KEYS = st.sampled_from(
     [
         *schema()["properties"]["pools"]["additionalProperties"]["properties"],
         *("type", "path", "url", "table", "queue_name", "target", "max_threads", "argv", "env", "cwd", "nonsense"),
+        *("scope", "name", "audit", "archive", "lease", "wait_for_server", "default_units", "ttl"),
     ]
 )
 

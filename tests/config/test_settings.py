@@ -14,12 +14,15 @@ from parking_lot_core import PoolConfig
 from parking_lot_drivers.config import (
     CommandSettings,
     CoroutineSettings,
+    HostBudget,
     InMemoryMailbox,
     InMemoryQueue,
     PgmqQueue,
     PoolSettings,
     PostgresMailbox,
+    PostgresQueue,
     ProcessSettings,
+    SharedBudget,
     ThreadSettings,
     YaqueMailbox,
     YaqueQueue,
@@ -320,7 +323,7 @@ def test_all_problems_are_told_at_once() -> None:
     assert list(caught.value.problems) == [
         "pols: unknown key; did you mean pools?",
         "pools.a.timout: unknown key; did you mean timeout?",
-        "pools.a.zzz: unknown key; allowed: aging, backfill_window, devices, executor, mailbox, max_attempts, "
+        "pools.a.zzz: unknown key; allowed: aging, backfill_window, budget, devices, executor, mailbox, max_attempts, "
         "max_queue_depth, max_units, queue, retry_backoff, retry_backoff_max, run_timeout, tenants, timeout, unit",
         'pools.a.max_units: expected an integer ≥ 1, got "8GB"; for sizes, give the pool a unit, such as "MiB"',
         "pools.a.queue.type: expected one of in_memory, yaque, sqlite, postgres, postgres_pgmq, "
@@ -365,3 +368,120 @@ def test_a_key_for_editors_is_allowed_at_the_top() -> None:
     mapping = json.loads(DESIGN_EXAMPLE)
 
     assert settings_from({"$schema": "lot.schema.json", **mapping}) == settings_from(mapping)
+
+
+def test_the_keys_of_queues_in_postgres() -> None:
+    keys = {"audit": False, "archive": True, "lease": "1m", "wait_for_server": "2m"}
+    read = {"audit": False, "archive": True, "lease": 60.0, "wait_for_server": 120.0}
+    plain = {"audit": True, "archive": False, "lease": 15.0, "wait_for_server": 0.0}
+    pgmq = {"type": "postgres_pgmq", "queue_name": "q"}
+
+    assert pool(max_units=1, queue={"type": "postgres"}).queue == PostgresQueue(table="parking_lot_tasks", **plain)
+    assert pool(max_units=1, queue={"type": "postgres", **keys}).queue == PostgresQueue(**read)
+    assert pool(max_units=1, queue=pgmq).queue == PgmqQueue(queue_name="q", default_units=1, **plain)
+    assert pool(max_units=1, queue=pgmq | keys | {"default_units": 3}).queue == PgmqQueue(
+        queue_name="q", default_units=3, **read
+    )
+
+
+def test_a_mailbox_beside_a_queue_waits_as_long_for_the_server() -> None:
+    queue = {"type": "postgres", "wait_for_server": 5}
+
+    assert pool(max_units=1, queue=queue).mailbox == PostgresMailbox(wait_for_server=5.0)
+
+
+def test_outcomes_may_have_a_time_to_live() -> None:
+    assert pool(max_units=1, mailbox={"type": "postgres", "ttl": "7d"}).mailbox == PostgresMailbox(ttl=604_800.0)
+    assert pool(max_units=1, mailbox={"type": "yaque", "path": "d", "ttl": 60}).mailbox == YaqueMailbox(
+        path=Path("/srv/d"), ttl=60.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ({"queue": {"type": "postgres", "audit": 1}}, "queue.audit: expected true or false, got 1"),
+        ({"queue": {"type": "postgres", "archive": "no"}}, 'queue.archive: expected true or false, got "no"'),
+        (
+            {"queue": {"type": "postgres", "lease": "500ms"}},
+            'queue.lease: expected seconds ≥ 1, or text such as "90s", "15m", "2h", got "500ms"',
+        ),
+        (
+            {"queue": {"type": "postgres_pgmq", "queue_name": "q", "default_units": 0}},
+            "queue.default_units: expected an integer ≥ 1, got 0",
+        ),
+        (
+            {"mailbox": {"type": "yaque", "path": "d", "ttl": 0}},
+            'mailbox.ttl: expected seconds > 0, or text such as "90s", "15m", "2h", got 0',
+        ),
+        ({"mailbox": {"type": "in_memory", "ttl": 5}}, "mailbox.ttl: unknown key; allowed: type"),
+    ],
+)
+def test_bad_keys_of_stores(section: dict[str, Any], problem: str) -> None:
+    assert problems(max_units=1, **section) == [problem]
+
+
+def test_names_that_are_no_identifiers() -> None:
+    for bad in ("results; drop table x", 'a"b', "", "1a", "a.b.c", "x" * 64):
+        assert problems(max_units=1, queue={"type": "postgres", "table": bad})[0].startswith("queue.table: expected a ")
+        assert problems(max_units=1, queue={"type": "postgres_pgmq", "queue_name": bad})[0].startswith(
+            "queue.queue_name: expected a queue name "
+        )
+
+
+def test_a_budget_is_each_hosts_own_unless_it_says_otherwise() -> None:
+    assert pool(max_units=1).budget == HostBudget()
+    assert pool(max_units=1, budget={"scope": "host"}).budget == HostBudget()
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [
+        {"type": "yaque", "path": "d"},
+        {"type": "sqlite", "path": "d"},
+        {"type": "postgres"},
+        {"type": "postgres_pgmq", "queue_name": "q"},
+    ],
+)
+def test_a_budget_may_be_shared(queue: dict[str, str]) -> None:
+    budget = {"scope": "shared", "name": "gpu-box-7"}
+
+    assert pool(max_units=1, queue=queue, budget=budget).budget == SharedBudget(name="gpu-box-7")
+
+
+IN_MEMORY_IS_ALONE = (
+    "budget: scope shared needs a queue that other processes can see (yaque, sqlite, postgres, postgres_pgmq), "
+    "got in_memory: give the pool such a queue, or leave the budget out"
+)
+
+
+@pytest.mark.parametrize(
+    ("budget", "queue", "problem"),
+    [
+        (
+            {"scope": "shared"},
+            {"type": "postgres"},
+            "budget.name: expected the name by which the processes know the budget that they share: at most 100 "
+            'letters, digits, "_", "-" and ".", the first a letter or digit, got nothing',
+        ),
+        (
+            {"scope": "shared", "name": ""},
+            {"type": "postgres"},
+            "budget.name: expected the name by which the processes know the budget that they share: at most 100 "
+            'letters, digits, "_", "-" and ".", the first a letter or digit, got ""',
+        ),
+        ({"scope": "host", "name": "x"}, {"type": "postgres"}, "budget.name: unknown key; allowed: scope"),
+        ({}, {"type": "postgres"}, "budget.scope: expected one of host, shared, got nothing"),
+        (
+            "shared",
+            {"type": "postgres"},
+            'budget: expected a budget as an object, such as {"scope": "host"}, got "shared"',
+        ),
+        ({"scope": "shared", "name": "x"}, {"type": "in_memory"}, IN_MEMORY_IS_ALONE),
+        ({"scope": "shared", "name": "x"}, None, IN_MEMORY_IS_ALONE),
+    ],
+)
+def test_bad_budgets(budget: object, queue: dict[str, str] | None, problem: str) -> None:
+    section = {} if queue is None else {"queue": queue}
+
+    assert problems(max_units=1, budget=budget, **section) == [problem]
