@@ -26,6 +26,8 @@ class Admission:
         self.ending = Ending()
         #: The number of the latest turn.
         self.turn = 0
+        #: While somebody looks into the queue: tasks that have ended since, and that may be seen there all the same.
+        self.departed: set[str] | None = None
 
     @property
     def idle(self) -> bool:
@@ -48,7 +50,16 @@ class Admission:
         """
         self.turn += 1
         lobby = self.lobby
-        turn = Turn(self.scheduler, lobby, self.live, self.ending, gate=gate, shared=shared, number=self.turn)
+        turn = Turn(
+            self.scheduler,
+            lobby,
+            self.live,
+            self.ending,
+            gate=gate,
+            shared=shared,
+            number=self.turn,
+            departed=self.departed,
+        )
         for each in inputs:
             if isinstance(each, Ask):
                 turn.ask(each, now)

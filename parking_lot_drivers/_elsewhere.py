@@ -23,7 +23,7 @@ class Elsewhere:
         return len(self._tickets)
 
     def follow(self, ticket: Ticket, *, doubtful: bool = False) -> Ticket:
-        """Look for the outcome of a task, from now on. Returns the ticket to wait on. ``doubtful``: it may not exist."""
+        """Look for the outcome of a task from now on. Returns the ticket to wait on. ``doubtful``: it may not exist."""
         if ticket.ended:
             return ticket
         known = self._tickets.setdefault(ticket.task_id, ticket)

@@ -40,6 +40,10 @@ class Ending:
         """The ticket of a task that the mailbox may not show yet."""
         return self._new.get(task_id) or self._old.get(task_id)
 
+    def ids(self) -> set[str]:
+        """Tasks whose end may not be saved yet."""
+        return {*self._new, *self._old}
+
     def tickets(self) -> dict[str, Ticket]:
         """All of them, by task id."""
         return self._old | self._new

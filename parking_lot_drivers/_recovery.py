@@ -76,7 +76,8 @@ def rebuild(
 ) -> Admission:
     """A scheduler that stands where the saved one stood. Tickets that somebody waits on are kept.
 
-    ``strays`` run here, though the queue says that this host does not hold them: they are stopping, and hold their units.
+    ``strays`` run here, though the queue says that this host does not hold them: they are stopping, and keep their
+    units.
     """
     for stray in strays:
         stray.stray = True

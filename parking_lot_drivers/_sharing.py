@@ -7,8 +7,9 @@ The loop decides, saves and acts as ever. What is different is here:
 - *beside it* (``watch``): the window of waiting tasks is read when there is news and at intervals, and what is in it is
   offered to the scheduler; tasks whose host died are taken over; outcomes of tasks that run elsewhere are fetched.
 
-A start that loses its race never began: the scheduler hears ``Withdrawn``. A run that this host no longer holds, because
-its lease had lapsed, is a *stray*: it is stopped, it keeps its units until it has really ended, and its outcome is dropped.
+A start that loses its race never began: the scheduler hears ``Withdrawn``. A run that this host no longer holds,
+because its lease had lapsed, is a *stray*: it is stopped, it keeps its units until it has really ended, and its outcome
+is dropped.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from parking_lot_core import (
     Deliver,
     Enqueue,
     Finished,
+    MailboxKey,
     PoolConfig,
     ScheduledTask,
     Scheduler,
@@ -54,6 +56,10 @@ WINDOW = 256
 ASKS_PER_TURN = 1000
 
 _PAUSE_S = 0.5
+
+# For how long a task is left to the host that is to start it first: while this host has tasks of its own, or has none.
+_GRACE_S = 0.5
+_GRACE_HUNGRY_S = 0.005
 _FIRST: Rank = (float("-inf"), 0, 0)
 
 
@@ -71,6 +77,11 @@ class Sharing:
         self.depth = 0
         self._hungry: anyio.Event | None = None
         self._stale = False
+        # Whether units come free when others' tasks end.
+        self._shares_budget = False
+        # Since when tasks that are other hosts' to start first have been seen waiting, and when to look at them again.
+        self._seen: dict[str, float] = {}
+        self._look_at: float | None = None
         self._scope: anyio.CancelScope | None = None
         self._stopped = False
         #: Ends that came too late: the task had been given to others.
@@ -208,9 +219,11 @@ class Sharing:
                 group.cancel_scope.cancel()
 
             group.start_soon(hear)
-            await self._hungry.wait()
+            pause = None if self._look_at is None else max(0.0, self._look_at - anyio.current_time())
+            with anyio.move_on_after(pause):
+                await self._hungry.wait()
             group.cancel_scope.cancel()
-        self._hungry = None
+        self._hungry = self._look_at = None
         return news
 
     async def _look(self, news: News) -> None:
@@ -220,7 +233,7 @@ class Sharing:
             self._loop.read_again(StoreUnavailable("the lease of this host has lapsed: others may have its tasks"))
         if News.ROUTINE in news:  # the regular look, or the first one
             await self._take_over()
-        if News.WORK in news or News.OUTCOMES in news:
+        if News.WORK in news or (self._shares_budget and News.OUTCOMES in news):
             await self._read_window()
         if News.OUTCOMES in news:
             await self.elsewhere.look()
@@ -232,18 +245,45 @@ class Sharing:
         loop = self._loop
         admission, turn = loop.admission, loop.admission.turn
         free = max((device.free for device in admission.scheduler.devices), default=0)
-        window = await self._queue.window(WINDOW, free=free)
+        departed = admission.departed = admission.ending.ids()
+        try:
+            window = await self._queue.window(WINDOW, free=free)
+        finally:
+            admission.departed = None
         if admission is not loop.admission:
             return  # it was read again meanwhile, and there is another scheduler
         loop.note_set_aside(window.set_aside)
         self.depth = window.depth
+        self._shares_budget = window.held_elsewhere is not None
         ranks = [rank(task) for task, _ in window.tasks if task.ready_at is None]
         self._until = LAST if window.complete else max(ranks, default=_FIRST)
-        words: list[Input] = [*self._capacities(window), *self._gone(window, turn), *self._offers(window)]
+        tasks = [*window.tasks, *self._adopted(window, hungry=free > 0)]
+        offers = [pair for pair in tasks if pair[0].id not in departed and pair[0].id not in admission.live]
+        shown = {task.id for task, _ in (*window.tasks, *window.others)}
+        words: list[Input] = [*self._capacities(window), *self._gone(window, shown, turn), *map(self._offer, offers)]
         if loop.lobby and self._room > 0 and not words:
             words.append(Word(Tick(admission.scheduler.now)))
         for word in words:
             loop.put(word)
+
+    def _adopted(self, window: Window, *, hungry: bool) -> list[tuple[ScheduledTask, MailboxKey]]:
+        """Those that are other hosts' to start first, and that this host may start all the same.
+
+        They have a higher priority than any of its own; or they have been seen waiting for a while: a short one if this
+        host has nothing else to do.
+        """
+        now = anyio.current_time()
+        seen, self._seen = self._seen, {}
+        best = max((task.metadata.priority for task, _ in window.tasks), default=None)
+        grace = _GRACE_S if best is not None or not hungry else _GRACE_HUNGRY_S
+        adopted = []
+        for task, mailbox in window.others:
+            since = self._seen[task.id] = seen.get(task.id, now)
+            if now - since >= grace or (best is not None and task.metadata.priority > best):
+                adopted.append((task, mailbox))
+        if hungry and len(adopted) < len(window.others):
+            self._look_at = now + grace
+        return adopted
 
     def _capacities(self, window: Window) -> list[Word]:
         if window.held_elsewhere is None or not self._loop.accepting:
@@ -260,17 +300,12 @@ class Sharing:
             if known.get(device) != units
         ]
 
-    def _offers(self, window: Window) -> list[Offer]:
-        live = self._loop.admission.live
-        return [
-            Offer(task, mailbox, self.elsewhere.take(task.id) or _acknowledged(task.id))
-            for task, mailbox in window.tasks
-            if task.id not in live
-        ]
+    def _offer(self, found: tuple[ScheduledTask, MailboxKey]) -> Offer:
+        task, mailbox = found
+        return Offer(task, mailbox, self.elsewhere.take(task.id) or _acknowledged(task.id))
 
-    def _gone(self, window: Window, turn: int) -> list[Word]:
+    def _gone(self, window: Window, shown: set[str], turn: int) -> list[Word]:
         """Parked tasks that the window does not show any more: others have them, or they rank too low to matter."""
-        shown = {task.id for task, _ in window.tasks}
         now = self._loop.admission.scheduler.now
         return [
             Word(Withdrawn(task_id, live.task.epoch, now))
@@ -302,7 +337,7 @@ class Sharing:
             task, mailbox = found
             if task.state is not TaskState.PARKED:
                 return
-            loop.put(Offer(task, mailbox, self.elsewhere.take(task.id) or _acknowledged(task.id)))
+            loop.put(self._offer((task, mailbox)))
         loop.put(Word(Cancelled(request.task_id, now), request.number))
 
     # -- tasks of hosts that died --------------------------------------------------------------------------------

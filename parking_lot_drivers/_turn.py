@@ -131,11 +131,13 @@ class Turn:
         gate: Gate | None = None,
         shared: bool = False,
         number: int = 0,
+        departed: set[str] | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._gate = gate
         self._shared = shared
         self._number = number
+        self._departed = departed
         self._outside: list[StoredTask] = []
         self._left: list[Ticket] = []
         self._lobby = lobby
@@ -333,6 +335,8 @@ class Turn:
 
     def _end(self, task_id: str, outcome: Outcome) -> None:
         live = self._live.pop(task_id)
+        if self._departed is not None:
+            self._departed.add(task_id)
         if live.stray:
             self._left.append(live.ticket)
             return

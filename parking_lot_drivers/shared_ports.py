@@ -53,10 +53,15 @@ class Saved:
 class Window:
     """The waiting tasks that matter now.
 
+    So that hosts do not race for the same tasks, each task is one host's to start first: its sequence number says whose.
+    The others may start it if it has a higher priority than what they have themselves, or if it still waits after a while.
+
     Attributes:
-        tasks: the highest-ranked ones, and those that become ready, or expire, before ``until``; with mailboxes.
+        tasks: the highest-ranked ones that are this host's to start first, and all that become ready, or expire, before
+            ``until``; with mailboxes.
+        others: the highest-ranked ones that are other hosts' to start first.
         until: when the next look is due, in seconds since the Unix epoch.
-        complete: whether no task waits beyond these (tasks that are delayed for longer do not count).
+        complete: whether none of this host's waits beyond these (tasks that are delayed for longer do not count).
         depth: about how many tasks the lot holds, parked and running, on all hosts.
         held_elsewhere: units by device that others hold of a shared budget; ``None`` where the budget is not shared.
         set_aside: rows that could not be decoded.
@@ -67,6 +72,7 @@ class Window:
     complete: bool
     depth: int
     held_elsewhere: Mapping[str, int] | None = None
+    others: Sequence[tuple[ScheduledTask, MailboxKey]] = ()
     set_aside: Sequence[SetAside] = ()
 
 

@@ -16,6 +16,10 @@ _log = logging.getLogger("parking_lot")
 _PAUSE_S = 0.2
 _PAUSE_MAX_S = 2.0
 
+# Under load, others hear once in so many seconds: a notification in every commit would make commits wait for each other
+# (Postgres lets only one that notifies commit at a time).
+_TELL_PERIOD_S = 0.01
+
 
 class Ear(abc.ABC):
     """A connection of the heartbeat's own. Used in its thread only, but for ``wake``."""
@@ -31,6 +35,10 @@ class Ear(abc.ABC):
     @abc.abstractmethod
     def renew(self) -> bool:
         """Renew the lease; False if it has lapsed. Raises ``StoreError``."""
+
+    @abc.abstractmethod
+    def tell(self, news: News) -> None:
+        """Tell other hosts and clients. Raises ``StoreError``."""
 
     @abc.abstractmethod
     def wake(self) -> None:
@@ -55,6 +63,9 @@ class Heartbeat:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="parking-lot-heartbeat", daemon=True)
         self._started = False
+        self._lock = threading.Lock()
+        self._untold = News(0)
+        self._told_at = 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -67,6 +78,14 @@ class Heartbeat:
         self._ear.wake()
         if self._started:
             self._thread.join()
+
+    def tell(self, news: News) -> None:
+        """Tell other hosts and clients, soon; from any thread. What is lost with this process, they find by looking."""
+        with self._lock:
+            first = not self._untold
+            self._untold |= news
+        if first:
+            self._ear.wake()
 
     def _run(self) -> None:
         pause = _PAUSE_S
@@ -84,13 +103,22 @@ class Heartbeat:
                 self._ear.close()
 
     def _serve(self) -> None:
-        due = time.monotonic()
+        renew_at = time.monotonic()
         while not self._stopping.is_set():
-            if self._period is not None and time.monotonic() >= due:
+            now = time.monotonic()
+            if self._period is not None and now >= renew_at:
                 if not self._ear.renew():
                     self._hear(News.LEASE)
-                due = time.monotonic() + self._period
-            timeout = 60.0 if self._period is None else max(0.0, due - time.monotonic())
-            news = self._ear.wait(timeout)
-            if news:
-                self._hear(news)
+                renew_at = now + self._period
+            tell_at = self._told_at + _TELL_PERIOD_S
+            if self._untold and now >= tell_at:
+                with self._lock:
+                    news, self._untold = self._untold, News(0)
+                self._told_at = now
+                self._ear.tell(news)
+            timeout = 60.0 if self._period is None else renew_at - now
+            if self._untold:
+                timeout = min(timeout, tell_at - now)
+            heard = self._ear.wait(max(0.0, timeout))
+            if heard:
+                self._hear(heard)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import socket
 import time
@@ -20,7 +22,7 @@ from parking_lot_drivers.stores._heartbeat import Ear, Heartbeat
 from parking_lot_drivers.stores._worker import loop_entry
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
-from parking_lot_drivers.stores.sql.shared_sql import HostRow, Look, SharedSql
+from parking_lot_drivers.stores.sql.shared_sql import HostRow, Look, SharedSql, news_of
 
 _T = TypeVar("_T")
 
@@ -87,6 +89,8 @@ class SharedSqlQueue(SharedQueue):
         self._mailbox: MailboxSql | None = None
         self._opened = False
         self._last_request = 0
+        self._counted = (1, 0)
+        self._counted_at = -math.inf
 
     @property
     def host(self) -> str:
@@ -128,10 +132,8 @@ class SharedSqlQueue(SharedQueue):
         period = None if self._row is None else self._lease / 3
 
         def hear(news: News) -> None:
-            try:
+            with contextlib.suppress(RuntimeError):  # the event loop has gone, and with it whoever would listen
                 soon(lambda: self._announce(news))
-            except RuntimeError:
-                pass  # the event loop has gone, and with it whoever would listen
 
         self._heartbeat = Heartbeat(ear, hear, period=period)
         self._heartbeat.start()
@@ -144,10 +146,8 @@ class SharedSqlQueue(SharedQueue):
                 await anyio.to_thread.run_sync(heartbeat.stop)
             row, self._row = self._row, None
             if row is not None:
-                try:
+                with contextlib.suppress(StoreError):  # it lapses by itself
                     await self._writer.write(lambda connection: self._sql.deregister(connection, row.id))
-                except StoreError:
-                    pass  # it lapses by itself
             await self._reader.aclose()
             await self._writer.aclose()
             self._opened = False
@@ -165,12 +165,18 @@ class SharedSqlQueue(SharedQueue):
             lambda connection: self._sql.commit(connection, batch, row.id, mailbox, fetch=fetch),
             pipeline=self._pipelined,
         )
+        self._tell(news_of(batch))
         return finish()
+
+    def _tell(self, news: News) -> None:
+        if news and self._heartbeat is not None:
+            self._heartbeat.tell(news)
 
     async def save(self, batch: Batch) -> None:
         """See ``TaskQueue.save``."""
         row, mailbox = self._scheduling(), self._mailbox
         await self._writer.write(lambda connection: self._sql.commit(connection, batch, row.id, mailbox, strict=True)())
+        self._tell(news_of(batch))
 
     def _scheduling(self) -> HostRow:
         if self._row is None:
@@ -179,11 +185,27 @@ class SharedSqlQueue(SharedQueue):
 
     async def window(self, limit: int, *, free: int = 0) -> Window:
         """See ``SharedQueue.window``."""
-        look = Look(limit=limit, until=time.time() + 2 * self._poll, free=free, aging=self._aging)
+        hosts, place = await self._place()
+        look = Look(
+            limit=limit,
+            until=time.time() + 2 * self._poll,
+            free=free,
+            aging=self._aging,
+            hosts=hosts,
+            place=place,
+        )
         window, bad = await self._reader.read(lambda connection: self._sql.window(connection, look, self.host))
         if bad:
             await self._set_aside(bad)
         return window
+
+    async def _place(self) -> tuple[int, int]:
+        """How many hosts share the tasks, and this one's place among them, as they were at most a period ago."""
+        if time.monotonic() >= self._counted_at + self._poll:
+            hosts = await self._reader.read(self._sql.host_ids)
+            self._counted_at = time.monotonic()
+            self._counted = (len(hosts), hosts.index(self.host)) if self.host in hosts else (1, 0)
+        return self._counted
 
     async def mine(self) -> Loaded:
         """See ``SharedQueue.mine``."""
@@ -244,7 +266,9 @@ class SharedSqlQueue(SharedQueue):
 
     async def post(self, request: Request) -> int:
         """Keep a request for the hosts. Raises ``StoreUnavailable``."""
-        return await self._writer.write(lambda connection: self._sql.post(connection, request))
+        number = await self._writer.write(lambda connection: self._sql.post(connection, request))
+        self._tell(News.REQUESTS)
+        return number
 
     async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:
         """Requests not yet answered past ``after``, oldest first. Raises ``StoreUnavailable``."""
@@ -260,10 +284,11 @@ class SharedSqlQueue(SharedQueue):
         """Return when there is a request later than those that ``requests`` has returned."""
         while True:
             await anyio.sleep(_REQUESTS_POLL)
-            after = self._last_request
-            found, _ = await self._reader.read(lambda connection: self._sql.requests(connection, after, 1))
-            if found:
+            if await self._reader.read(self._has_request):
                 return
+
+    def _has_request(self, connection: Connection) -> bool:
+        return bool(self._sql.requests(connection, self._last_request, 1)[0])
 
     async def wait_for_news(self) -> News:
         """See ``SharedQueue.wait_for_news``."""

@@ -219,6 +219,15 @@ class PostgresEar(Ear):
         with told(self._where):
             return self._sql.renew_with(self._connected().cursor(), row)
 
+    def tell(self, news: News) -> None:
+        """Notify whoever listens."""
+        row = self._row()
+        kinds = "".join(letter for letter, kind in _NEWS.items() if kind in news)
+        payload = f"{kinds} {'' if row is None else row.id}"
+        with told(self._where):
+            for channel in self._sql.channels:
+                self._connected().execute("SELECT pg_notify(%s, %s)", (channel, payload))
+
     def wake(self) -> None:
         """End a wait."""
         with contextlib.suppress(OSError):

@@ -18,12 +18,15 @@ from parking_lot_drivers.stores.sql.postgres_commit import PostgresCommit, json_
 from parking_lot_drivers.stores.sql.postgres_sql import postgres_statements
 from parking_lot_drivers.stores.sql.queue import QueueSql, decoded_tasks
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
-from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Look, Policy, SharedSql, news_of
+from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Look, Policy, SharedSql
 from parking_lot_drivers.stores.sql.shared_tables import NUMBERS_PER_DRAW, SharedTables
 from parking_lot_drivers.stores.sql.statements import compiled
 
 #: How far behind the window tasks are looked for that are small enough for what is free.
 _SMALL_BEHIND = 20_000
+
+#: How many tasks of other hosts one looks at while there are own ones.
+_OTHERS = 32
 
 
 class PostgresSql(SharedSql):
@@ -53,9 +56,6 @@ class PostgresSql(SharedSql):
         """See ``SharedSql.commit``."""
         work = PostgresCommit(self._sql, connection, self._pool, host, self._policy)
         work.write(batch, together=mailbox is not None, fetch=fetch, strict=strict)
-        news = news_of(batch)
-        for channel in self.channels if news else ():
-            work.send(self._sql.notify, channel=channel, news=f"{news} {host}")
         if not strict:
             return work.saved
         lost = work.saved().lost
@@ -109,13 +109,7 @@ class PostgresSql(SharedSql):
 
     def post(self, connection: Connection, request: Request) -> int:
         """Insert a request; returns its number."""
-        number = self._common.post(connection, request)
-        self.notify(connection, "r")
-        return number
-
-    def notify(self, connection: Connection, news: str) -> None:
-        """See ``SharedSql.notify``."""
-        connection.connection.cursor().execute(self._sql.notify, {"channel": self.channels[0], "news": news})
+        return self._common.post(connection, request)
 
     def set_aside(self, connection: Connection, bad_rows: Sequence[BadRow]) -> None:
         """Move rows out of the way, with their payloads."""
@@ -134,14 +128,16 @@ class PostgresSql(SharedSql):
 
     def window(self, connection: Connection, look: Look, host: str) -> tuple[Window, list[BadRow]]:
         """See ``SharedSql.window``."""
-        tasks, bad = self._ranked(connection, look)
+        part = {"hosts": look.hosts, "place": look.place}
+        tasks, bad = self._ranked(connection, look, part)
         complete = len(tasks) + len(bad) < look.limit
-        if not complete and look.free and all(task.units > look.free for task, _ in tasks):
-            more, worse = self._tasks(
-                connection, self._sql.small, behind=_SMALL_BEHIND, units=look.free, limit=look.limit
-            )
-            tasks += more
+        others: list[tuple[ScheduledTask, MailboxKey]] = []
+        if look.hosts > 1:
+            limit = min(look.limit, _OTHERS if tasks else look.limit)
+            others, worse = self._tasks(connection, self._sql.others, limit=limit, **part)
             bad += worse
+        if not complete and look.free and all(task.units > look.free for task, _ in tasks):
+            tasks += self._small(connection, look, bad)
         for statement in (self._sql.due, self._sql.expiring):
             more, worse = self._tasks(connection, statement, until=look.until, limit=look.limit)
             tasks += more
@@ -163,15 +159,26 @@ class PostgresSql(SharedSql):
         )
         return window, bad
 
-    def _ranked(self, connection: Connection, look: Look) -> Found:
+    def _ranked(self, connection: Connection, look: Look, part: Mapping[str, int]) -> Found:
         if not look.aging:
-            return self._tasks(connection, self._sql.window, limit=look.limit)
+            return self._tasks(connection, self._sql.window, limit=look.limit, **part)
         tasks, bad = [], []
         for priority in (3, 2, 1, 0):  # whoever has aged most within a class is among its first
-            more, worse = self._tasks(connection, self._sql.oldest, priority=priority, limit=look.limit)
+            more, worse = self._tasks(connection, self._sql.oldest, priority=priority, limit=look.limit, **part)
             tasks += more
             bad += worse
         return tasks, bad
+
+    def _small(self, connection: Connection, look: Look, bad: list[BadRow]) -> list[tuple[ScheduledTask, MailboxKey]]:
+        """Tasks behind the window that are small enough for what is free."""
+        tasks, worse = self._tasks(connection, self._sql.small, behind=_SMALL_BEHIND, units=look.free, limit=look.limit)
+        bad += worse
+        return tasks
+
+    def host_ids(self, connection: Connection) -> list[str]:
+        """See ``SharedSql.host_ids``."""
+        rows = connection.connection.cursor().execute(self._sql.host_ids, {"pool": self._pool}).fetchall()
+        return [host for (host,) in rows]
 
     def mine(self, connection: Connection, host: str) -> Found:
         """The tasks that the host holds."""

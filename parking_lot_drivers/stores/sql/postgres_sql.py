@@ -82,6 +82,7 @@ class PostgresStatements:
     keep_shares: str
 
     window: str  # TASK, as all that follow
+    others: str
     oldest: str
     due: str
     expiring: str
@@ -97,6 +98,7 @@ class PostgresStatements:
     renew: str  # id
     deregister: str
     end_leases: str
+    host_ids: str  # id
     hosts: str  # pid, hostname, renewed_at
     keep_budget: str
 
@@ -287,10 +289,17 @@ ON CONFLICT (pool, is_clock, tenant) DO UPDATE SET tag = excluded.tag WHERE excl
 _READING = {
     "window": """
 SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL
+AND (%(hosts)s = 1 OR sequence %% %(hosts)s = %(place)s)
+ORDER BY priority DESC, tag, sequence LIMIT %(limit)s
+""",
+    "others": """
+SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL
+AND sequence %% %(hosts)s <> %(place)s
 ORDER BY priority DESC, tag, sequence LIMIT %(limit)s
 """,
     "oldest": """
 SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL AND priority = %(priority)s
+AND (%(hosts)s = 1 OR sequence %% %(hosts)s = %(place)s)
 ORDER BY tag, sequence LIMIT %(limit)s
 """,
     "due": """
@@ -348,6 +357,9 @@ released AS (
   DELETE FROM parking_lot_holdings h USING adopted a WHERE h.pool = a.pool AND h.task_id = a.task_id
 )
 SELECT {{selected}} FROM adopted
+""",
+    "host_ids": """
+SELECT id FROM parking_lot_hosts WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY id
 """,
     "hosts": """
 SELECT pid, hostname, renewed_at FROM parking_lot_hosts WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY started_at

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask, TaskState
 from parking_lot_drivers.ports import Batch, Host, Overview, Request
-from parking_lot_drivers.shared_ports import Saved, SharedBudget, Window
+from parking_lot_drivers.shared_ports import News, Saved, SharedBudget, Window
 from parking_lot_drivers.stores.sql.dialects import Cursor
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow
@@ -36,13 +36,16 @@ class HostRow:
 class Look:
     """What a window shall hold: how many ready tasks, and delayed or expiring ones up to which time (Unix seconds).
 
-    ``free`` is as in ``SharedQueue.window``; ``depth_max`` is how many tasks are counted at the most.
+    ``free`` is as in ``SharedQueue.window``; ``depth_max`` is how many tasks are counted at the most. Of ``hosts`` hosts
+    that share the tasks, a task is that one's to start first whose ``place`` (from 0) is its sequence modulo ``hosts``.
     """
 
     limit: int
     until: float
     free: int = 0
     aging: bool = False
+    hosts: int = 1
+    place: int = 0
     depth_max: int = 1_000_000
 
 
@@ -75,6 +78,10 @@ class SharedSql(abc.ABC):
     @abc.abstractmethod
     def window(self, connection: Connection, look: Look, host: str) -> tuple[Window, list[BadRow]]:
         """The window, and rows to be set aside."""
+
+    @abc.abstractmethod
+    def host_ids(self, connection: Connection) -> list[str]:
+        """The ids of the hosts of this pool that live, in an order that is the same for all."""
 
     @abc.abstractmethod
     def mine(self, connection: Connection, host: str) -> Found:
@@ -140,10 +147,6 @@ class SharedSql(abc.ABC):
     def prune(self, connection: Connection, before: float) -> Mapping[str, int]:
         """Delete what ended before this time (Unix seconds); how many rows of what."""
 
-    @abc.abstractmethod
-    def notify(self, connection: Connection, news: str) -> None:
-        """Tell hosts and clients that something happened, when the transaction commits."""
-
 
 @attrs.frozen(kw_only=True)
 class Policy:
@@ -154,8 +157,8 @@ class Policy:
     archive: bool = False
 
 
-def news_of(batch: Batch) -> str:
-    """What a batch is news of: letters for tasks that wait (w), tasks that ended (o)."""
+def news_of(batch: Batch) -> News:
+    """What others may want to know of a batch."""
     waits = any(stored.task.state is TaskState.PARKED for stored in batch.added)
     waits = waits or any(task.state is TaskState.PARKED for task in batch.changed)
-    return ("w" if waits else "") + ("o" if batch.delivered else "")
+    return (News.WORK if waits else News(0)) | (News.OUTCOMES if batch.delivered else News(0))
