@@ -128,6 +128,9 @@ class Overview:
 class Mailbox(abc.ABC):
     """Keeps terminal outcomes for clients that may have gone away. Reading destroys nothing."""
 
+    #: Outcomes older than so many seconds are to be pruned; ``None``: none ever. Whoever runs the pool sees to it.
+    ttl: float | None = None
+
     @abc.abstractmethod
     async def open(self) -> None:
         """Connect, and create what is missing. Raises ``StoreError``."""
@@ -150,6 +153,14 @@ class Mailbox(abc.ABC):
     @abc.abstractmethod
     async def fetch(self, key: MailboxKey, *, after: int = 0, limit: int = 100) -> list[Message]:
         """Messages of one box with ``cursor > after``, oldest first, at most ``limit`` (≥ 1)."""
+
+    @abc.abstractmethod
+    async def prune(self, *, older_than: float) -> int:
+        """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were.
+
+        Cursors go on as if they were still there. Any process may do this at any time. Raises ``StoreUnavailable``;
+        then some may be gone.
+        """
 
     @abc.abstractmethod
     async def aclose(self) -> None:

@@ -38,6 +38,7 @@ class MemoryMailbox(Mailbox):
     def __init__(self) -> None:
         self._by_task: dict[str, Message] = {}
         self._by_box: dict[MailboxKey, list[Message]] = {}
+        self._last_cursor = 0
 
     def __len__(self) -> int:
         """How many outcomes there are."""
@@ -56,7 +57,8 @@ class MemoryMailbox(Mailbox):
             if delivery.task_id not in self._by_task:
                 if keepable(delivery.error) != delivery.error:
                     delivery = attrs.evolve(delivery, error=keepable(delivery.error))
-                message = Message(len(self._by_task) + 1, delivery)
+                self._last_cursor += 1
+                message = Message(self._last_cursor, delivery)
                 self._by_task[delivery.task_id] = message
                 self._by_box.setdefault(delivery.mailbox, []).append(message)
 
@@ -75,6 +77,18 @@ class MemoryMailbox(Mailbox):
         box = self._by_box.get(key, [])
         first = bisect.bisect_right(box, after, key=lambda message: message.cursor)
         return box[first : first + limit]
+
+    async def prune(self, *, older_than: float) -> int:
+        """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were."""
+        before = time.time() - older_than
+        kept = [message for message in self._by_task.values() if message.delivery.finished_at >= before]
+        count = len(self._by_task) - len(kept)
+        if count:
+            self._by_task = {message.delivery.task_id: message for message in kept}
+            self._by_box = {}
+            for message in kept:
+                self._by_box.setdefault(message.delivery.mailbox, []).append(message)
+        return count
 
     async def aclose(self) -> None:
         """Nothing to release: outcomes stay for as long as the object does."""

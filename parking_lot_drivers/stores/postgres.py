@@ -13,6 +13,7 @@ from parking_lot_core import MailboxKey
 from parking_lot_drivers.ports import Delivery, Mailbox, Message
 from parking_lot_drivers.shared_ports import News
 from parking_lot_drivers.stores._heartbeat import Ear
+from parking_lot_drivers.stores._pruning import prune_outcomes
 from parking_lot_drivers.stores._shared_queue import LEASE, POLL, SharedSqlQueue
 from parking_lot_drivers.stores.sql import postgres_schema
 from parking_lot_drivers.stores.sql.dialects import POSTGRES
@@ -87,6 +88,13 @@ class PostgresMailbox(Mailbox):
             return messages
         await self._set_aside(bad)
         return await self.fetch(key, after=after, limit=limit)
+
+    async def prune(self, *, older_than: float) -> int:
+        """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were.
+
+        Raises ``StoreUnavailable``; then some may be gone.
+        """
+        return await prune_outcomes(self._database, self.sql, older_than)
 
     async def aclose(self) -> None:
         """Disconnect."""

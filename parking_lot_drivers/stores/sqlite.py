@@ -30,6 +30,7 @@ from parking_lot_drivers.ports import (
     TaskQueue,
 )
 from parking_lot_drivers.stores._lease import FileLease
+from parking_lot_drivers.stores._pruning import prune_outcomes
 from parking_lot_drivers.stores.sql.dialects import SQLITE
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.queue import QueueSql
@@ -82,6 +83,13 @@ class SqliteMailbox(Mailbox):
             return messages
         await self._set_aside(bad)
         return await self.fetch(key, after=after, limit=limit)
+
+    async def prune(self, *, older_than: float) -> int:
+        """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were.
+
+        Raises ``StoreUnavailable``; then some may be gone.
+        """
+        return await prune_outcomes(self._database, self.sql, older_than)
 
     async def aclose(self) -> None:
         """Close the file."""

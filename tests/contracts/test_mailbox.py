@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from parking_lot_core import MailboxKey, OutcomeStatus
@@ -152,6 +154,62 @@ async def test_an_error_may_quote_what_is_not_text(lot: Lot) -> None:
         found = await mailbox.get("a")
         assert found is not None
         assert found.delivery.error == "no such file: caf\\udce9\\x00.txt"
+
+
+async def test_pruning_deletes_what_is_old_and_nothing_else(lot: Lot) -> None:
+    now = time.time()
+    ages = {"young": 50.0, "old": 200.0, "younger": 0.0, "oldest": 1e6}
+    async with lot.opened_mailbox() as mailbox:
+        await mailbox.deliver([delivery(name, finished_at=now - age) for name, age in ages.items()])
+        elsewhere = delivery("old too", finished_at=now - 300, mailbox=MailboxKey("else"))
+        await mailbox.deliver([elsewhere])
+        before = await mailbox.fetch(BOX)
+        assert await mailbox.prune(older_than=100) == 3
+        assert await mailbox.fetch(BOX) == [before[0], before[2]]
+        assert await mailbox.fetch(MailboxKey("else")) == []
+        assert await mailbox.get("old") is None
+        assert await mailbox.ended([*ages, "old too"]) == {"young", "younger"}
+        assert await mailbox.prune(older_than=100) == 0
+
+
+async def test_cursors_go_on_after_pruning(lot: Lot) -> None:
+    given: list[int] = []
+    async with lot.opened_mailbox() as mailbox:
+        for turn in range(4):
+            names = [f"t{turn}-{number}" for number in range(3)]
+            await mailbox.deliver([delivery(name, finished_at=1.0) for name in names])
+            found = await mailbox.fetch(BOX, after=given[-1] if given else 0)
+            assert [message.delivery.task_id for message in found] == names
+            given += [message.cursor for message in found]
+            for _ in range(turn):
+                await mailbox.prune(older_than=0)
+        assert given == sorted(set(given))
+        assert await mailbox.fetch(BOX) == []
+        assert await mailbox.get(names[0]) is None
+
+
+async def test_more_than_one_transaction_prunes(lot: Lot) -> None:
+    async with lot.opened_mailbox() as mailbox:
+        await mailbox.deliver([delivery(f"t{number}", finished_at=1.0) for number in range(2500)])
+        await mailbox.deliver([delivery("last", finished_at=time.time())])
+        assert await mailbox.prune(older_than=1000) == 2500
+        assert [d.task_id for d in await deliveries_of(mailbox)] == ["last"]
+
+
+async def test_a_pruned_task_may_come_again(lot: Lot) -> None:
+    async with lot.opened_mailbox() as mailbox:
+        await mailbox.deliver([delivery("a", result=b"1", finished_at=1.0)])
+        assert await mailbox.prune(older_than=0) == 1
+        await mailbox.deliver([delivery("a", result=b"2", epoch=2)])
+        assert await deliveries_of(mailbox) == [delivery("a", result=b"2", epoch=2)]
+
+
+async def test_pruning_is_not_seen_in_the_overview(lot: Lot) -> None:
+    async with lot.opened() as queue, lot.opened_mailbox() as mailbox:
+        assert queue.adopt(mailbox)
+        await mailbox.deliver([delivery("a", finished_at=1.0), delivery("b", finished_at=time.time())])
+        assert await mailbox.prune(older_than=1000) == 1
+        assert (await queue.overview()).outcomes == 1
 
 
 async def test_an_adopted_mailbox_gets_the_outcomes_of_saved_batches(lot: Lot) -> None:

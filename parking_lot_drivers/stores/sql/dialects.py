@@ -47,6 +47,7 @@ class Rules:
         numbering: makes what gives the numbers of the next so many payloads, for as long as a lease is held; it is
             called inside the transaction that inserts them.
         insert_numbered: runs an ``INSERT`` of one row and returns the number that the database gave it.
+        numbers_come_back: whether the number of the last row is given again once that row is gone.
         insert_new: an ``INSERT`` that leaves rows out that would violate a unique constraint.
     """
 
@@ -55,6 +56,7 @@ class Rules:
     numbering: Callable[[], Numbering]
     insert_numbered: Callable[[Cursor, str, Row], int]
     insert_new: Callable[[Table], Insert]
+    numbers_come_back: bool
 
 
 def _sqlite_execute_rows(cursor: Cursor, statement: str, rows: Sequence[Row]) -> int:
@@ -111,6 +113,7 @@ SQLITE = Rules(
     numbering=_SqliteNumbering,
     insert_numbered=_sqlite_insert_numbered,
     insert_new=_sqlite_insert_new,
+    numbers_come_back=True,
 )
 
 
@@ -141,4 +144,5 @@ POSTGRES = Rules(
     numbering=_postgres_numbering,
     insert_numbered=_postgres_insert_numbered,
     insert_new=_postgres_insert_new,
+    numbers_come_back=False,
 )

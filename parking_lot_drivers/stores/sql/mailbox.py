@@ -6,13 +6,32 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from parking_lot_core import MailboxKey
+from parking_lot_core import MailboxKey, OutcomeStatus
 from parking_lot_drivers.ports import Delivery, Message
 from parking_lot_drivers.stores.sql.columns import OUTCOME, Row, Undecodable
 from parking_lot_drivers.stores.sql.dialects import Cursor, fetch_all
 from parking_lot_drivers.stores.sql.rows import decode_message, encode_delivery
 from parking_lot_drivers.stores.sql.set_aside import BadRow, keep
 from parking_lot_drivers.stores.sql.statements import Statements, in_groups
+
+#: How many outcomes one transaction prunes.
+OUTCOMES_PER_PRUNE = 1000
+
+#: The pool of a row that stands for the newest outcome once that is gone, so that its cursor is not given again. No
+#: configuration allows such a name.
+MARK_POOL = "(pruned)"
+
+MARK = encode_delivery(
+    MARK_POOL,
+    Delivery(
+        task_id="",
+        epoch=0,
+        mailbox=MailboxKey(),
+        status=OutcomeStatus.CANCELLED,
+        submitted_at=0.0,
+        finished_at=0.0,
+    ),
+)
 
 
 class MailboxSql:
@@ -51,6 +70,19 @@ class MailboxSql:
         cursor = connection.connection.cursor()
         box = (self._pool, key.tenant, key.user, key.session)
         return _decoded(fetch_all(cursor, self._sql.select_box, *box, after, limit))
+
+    def older(self, connection: Connection, before: float) -> list[int]:
+        """Cursors of outcomes from before that time (Unix seconds): the first ``OUTCOMES_PER_PRUNE`` that there are."""
+        cursor = connection.connection.cursor()
+        return [number for (number,) in fetch_all(cursor, self._sql.select_old, self._pool, before, OUTCOMES_PER_PRUNE)]
+
+    def drop(self, connection: Connection, cursors: Sequence[int]) -> int:
+        """Delete these outcomes; how many there still were."""
+        cursor, rules = connection.connection.cursor(), self._sql.rules
+        if rules.numbers_come_back:
+            cursor.execute(self._sql.insert_outcome, MARK)
+            cursor.execute(self._sql.move_mark, (MARK_POOL,))
+        return rules.execute_rows(cursor, self._sql.delete_outcome, [(self._pool, number) for number in cursors])
 
     def set_aside(self, connection: Connection, bad_rows: Sequence[BadRow]) -> None:
         """Move rows out of the way."""

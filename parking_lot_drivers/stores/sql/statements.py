@@ -73,6 +73,8 @@ class Statements:
     select_outcome: str  # pool, task_id -> columns.OUTCOME
     select_ended: str  # pool, IDS_PER_SELECT ids -> task_id
     select_box: str  # pool, box (3), after, limit -> columns.OUTCOME, by cursor
+    select_old: str  # pool, time, limit -> cursor, the smallest first
+    move_mark: str  # pool of the mark; gives it a cursor past all others
     delete_outcome: str  # pool, cursor
     count_outcomes: str  # pool
 
@@ -184,11 +186,15 @@ def _outcomes(sql: _Compiler, table: Table) -> dict[str, str]:
     in_several = table.c.task_id.in_([bindparam(name) for name in _SEVERAL])
     ended = select(table.c.task_id).where(*_where(table, "pool"), in_several)
     count = select(func.count()).select_from(table).where(*_where(table, "pool"))
+    old = select(table.c.cursor).where(*_where(table, "pool"), table.c.finished_at < bindparam("before"))
+    last = select(func.max(table.alias("every").c.cursor) + literal_column("1")).scalar_subquery()
     return {
         "insert_outcome": sql.insert(table, leave_out=("cursor",), new=True),
         "select_outcome": sql(whole.where(*_where(table, "pool", "task_id")), "the_pool", "the_task_id"),
         "select_ended": sql(ended, "the_pool", *_SEVERAL),
         "select_box": sql(of_box, *(f"the_{name}" for name in box), "after", "limit"),
+        "select_old": sql(_first(old.order_by(table.c.cursor), _LIMIT), "the_pool", "before", "limit"),
+        "move_mark": sql(update(table).values(cursor=last).where(*_where(table, "pool")), "the_pool"),
         "delete_outcome": sql(delete(table).where(*_where(table, "pool", "cursor")), "the_pool", "the_cursor"),
         "count_outcomes": sql(count, "the_pool"),
     }

@@ -151,7 +151,8 @@ def _payloads(names: Names, metadata: MetaData) -> Table:
     return _table(name, metadata, number, _required("body", LargeBinary()))
 
 
-# ``cursor`` is the row number, so whoever drops old outcomes must leave the newest one: the next cursor is one more.
+# ``cursor`` is the row number. Where that of the last row comes back once it is gone, pruning leaves a mark: see
+# ``mailbox.py``.
 def _outcomes(names: Names, metadata: MetaData) -> Table:
     _, plain = split(names.outcomes)
     table = _table(
