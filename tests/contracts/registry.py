@@ -9,6 +9,7 @@ from pathlib import Path
 from parking_lot_drivers.ports import Mailbox, TaskQueue
 from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
 from parking_lot_drivers.stores.postgres import PostgresMailbox, PostgresQueue
+from parking_lot_drivers.stores.shared_sqlite import SharedSqliteMailbox, SharedSqliteQueue
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
 from tests.postgres import server
 
@@ -85,6 +86,23 @@ class SqliteLot(Lot):
         return SqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
 
 
+class SharedSqliteLot(Lot):
+    """One file with queue and mailbox, which any number of processes schedule."""
+
+    shared = True
+    exclusive = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file = folder / "shared.sqlite"
+
+    def queue(self) -> SharedSqliteQueue:
+        return SharedSqliteQueue(self.file, "pool", poll=0.05)
+
+    def mailbox(self) -> SharedSqliteMailbox:
+        return SharedSqliteMailbox(self.file, "pool")
+
+
 class PostgresLot(Lot):
     """Queue and mailbox in tables of one Postgres database, made for this lot and dropped after it."""
 
@@ -106,4 +124,9 @@ class PostgresLot(Lot):
         return PostgresMailbox(self.url, "pool")
 
 
-STORES: Mapping[str, type[Lot]] = {"memory": Lot, "sqlite": SqliteLot, "postgres": PostgresLot}
+STORES: Mapping[str, type[Lot]] = {
+    "memory": Lot,
+    "sqlite": SqliteLot,
+    "shared_sqlite": SharedSqliteLot,
+    "postgres": PostgresLot,
+}

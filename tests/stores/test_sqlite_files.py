@@ -254,6 +254,6 @@ async def test_no_upgrade_under_a_live_scheduler(tmp_path: Path, monkeypatch: py
 
 def version_2(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
     """From here on, this library writes version 2, and these statements lead there."""
-    monkeypatch.setattr(sqlite_schema, "VERSION", 2)
+    monkeypatch.setattr(sqlite_schema.LOT, "version", 2)
     steps = {1: lambda cursor: [cursor.execute(statement) for statement in statements]}
-    monkeypatch.setattr(sqlite_schema, "UPGRADES", steps)
+    monkeypatch.setattr(sqlite_schema.LOT, "upgrades", steps)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import attrs
 
 from parking_lot_core import ScheduledTask, TaskState
+from parking_lot_drivers.ports import Batch
 
 
 class Grants:
@@ -37,4 +40,25 @@ def as_waiting(task: ScheduledTask) -> ScheduledTask:
         TaskState.PARKED,
         task.epoch - 1,
         task.attempts - 1,
+    )
+
+
+def starts_of(batch: Batch) -> list[ScheduledTask]:
+    """The tasks that run after the batch, in its order."""
+    tasks = [stored.task for stored in batch.added] + [*batch.claimed, *batch.changed]
+    return [task for task in tasks if task.state is not TaskState.PARKED]
+
+
+def without_starts(batch: Batch, refused: Collection[str]) -> Batch:
+    """The batch without the starts of these tasks, which wait on."""
+    if not refused:
+        return batch
+    return attrs.evolve(
+        batch,
+        added=[
+            attrs.evolve(stored, task=as_waiting(stored.task)) if stored.task.id in refused else stored
+            for stored in batch.added
+        ],
+        claimed=[task for task in batch.claimed if task.id not in refused],
+        changed=[as_waiting(task) if task.id in refused else task for task in batch.changed],
     )

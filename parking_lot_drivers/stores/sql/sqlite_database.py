@@ -17,12 +17,12 @@ from parking_lot_drivers.stores._lease import FileLease
 from parking_lot_drivers.stores._worker import WorkerThread
 from parking_lot_drivers.stores.sql import sqlite_schema
 from parking_lot_drivers.stores.sql.dialects import fetch_one
+from parking_lot_drivers.stores.sql.sqlite_schema import LOT, FileKind
 
 _T = TypeVar("_T")
 
 # fullfsync matters on macOS only, where a plain fsync leaves the data in the drive's cache.
 _SETTINGS = (
-    "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
     "PRAGMA checkpoint_fullfsync = ON",
     "PRAGMA journal_size_limit = 67108864",
@@ -57,8 +57,20 @@ class SqliteDatabase:
     or damaged, ``StoreTooNew`` for a file of a newer version.
     """
 
-    def __init__(self, file: Path, *, busy_timeout: float) -> None:
+    def __init__(self, file: Path, *, busy_timeout: float, kind: FileKind = LOT, durable: bool = True) -> None:
+        """Opens nothing yet.
+
+        Args:
+            file: the file.
+            busy_timeout: how long to wait while another process writes, in seconds.
+            kind: what the file must be.
+            durable: False acknowledges commits before they are flushed to disk. They are in the log all the same, so
+                that no later commit can be durable without them.
+        """
         self.file = file
+        self.where = str(file)
+        self._kind = kind
+        self._synchronous = "FULL" if durable else "NORMAL"
         self._busy_timeout = busy_timeout
         self._thread = WorkerThread("parking-lot-store")
         self._connection: Connection | None = None
@@ -73,12 +85,12 @@ class SqliteDatabase:
         await self._thread.run(self._open)
         self._opened = True
 
-    async def read(self, function: Callable[[Connection], _T]) -> _T:
-        """Run ``function`` on one snapshot of the file."""
+    async def read(self, function: Callable[[Connection], _T], *, snapshot: bool = True) -> _T:  # noqa: ARG002
+        """Run ``function`` on one snapshot of the file, whatever ``snapshot`` says."""
         return await self._run(lambda: self._transaction("BEGIN", function))
 
-    async def write(self, function: Callable[[Connection], _T]) -> _T:
-        """Run ``function`` and commit. If it or the commit fails, nothing is kept."""
+    async def write(self, function: Callable[[Connection], _T], *, pipeline: bool = False) -> _T:  # noqa: ARG002
+        """Run ``function`` and commit. If it or the commit fails, nothing is kept. ``pipeline`` means nothing here."""
         return await self._run(lambda: self._transaction("BEGIN IMMEDIATE", function))
 
     async def data_version(self) -> int:
@@ -101,11 +113,27 @@ class SqliteDatabase:
             raise StoreUnavailable(f"{self.file} is not open: await open() first")
         return await self._thread.run(lambda: self._told(function))
 
-    # In the thread
+    # In the thread; or in one that the caller has, who then uses nothing but these
+
+    def write_here(self, function: Callable[[Connection], _T]) -> _T:
+        """Run ``function`` and commit, in the calling thread. Connects first, if that is needed."""
+        return self._told(lambda: self._transaction("BEGIN IMMEDIATE", function))
+
+    def read_here(self, function: Callable[[Connection], _T]) -> _T:
+        """Run ``function`` outside of transactions, in the calling thread."""
+        return self._told(lambda: function(self._connected()))
+
+    def close_here(self) -> None:
+        """Close the connection; the next call opens another."""
+        self._disconnect()
 
     def _open(self) -> None:
         self._told(lambda: self.file.parent.mkdir(parents=True, exist_ok=True))
-        self._told(lambda: self._transaction("BEGIN IMMEDIATE", _write_nothing))
+        self._told(lambda: self._transaction("BEGIN IMMEDIATE", self._write_nothing))
+
+    def _write_nothing(self, connection: Connection) -> None:
+        """Fails where writing would: on a file that is read-only, BEGIN IMMEDIATE alone does not."""
+        connection.connection.cursor().execute(f"DELETE FROM {self._kind.written.name} WHERE 0")
 
     def _bare(self, statement: str) -> int:
         return int(fetch_one(self._connected().connection.cursor(), statement)[0])
@@ -165,23 +193,26 @@ class SqliteDatabase:
         if self._lenient:
             driver.text_factory = _text_or_bytes
         cursor = driver.cursor()
-        version = sqlite_schema.version_of(
-            cursor, self.file
-        )  # Before anything that would change a file that is not ours.
+        # Before anything that would change a file that is not ours.
+        version = sqlite_schema.version_of(cursor, self.file, self._kind)
+        cursor.execute(f"PRAGMA synchronous = {self._synchronous}")
         for setting in _SETTINGS:
             cursor.execute(setting)
         self._use_wal(cursor)
         if version == 0:
             self._make_current(cursor)
-        elif version < sqlite_schema.VERSION:
+        elif version < self._kind.version:
             self._upgrade(cursor)
 
     def _make_current(self, cursor: sqlite3.Cursor) -> None:
         cursor.execute("BEGIN IMMEDIATE")
-        sqlite_schema.make_current(cursor, self.file)
+        sqlite_schema.make_current(cursor, self.file, self._kind)
         cursor.execute("COMMIT")
 
     def _upgrade(self, cursor: sqlite3.Cursor) -> None:
+        if not self._kind.exclusive:
+            self._make_current(cursor)
+            return
         lease = FileLease(self.file)
         if not lease.take():
             raise StoreInUse(
@@ -231,11 +262,6 @@ class SqliteDatabase:
         if self.file.is_dir():
             return StoreUnavailable(f"{self.file} is a directory; name a file")
         return StoreUnavailable(f"{self.file}: {_WORDS.get(code, 'SQLite failed')} ({error})")
-
-
-def _write_nothing(connection: Connection) -> None:
-    """Fails where writing would: on a file that is read-only, BEGIN IMMEDIATE alone does not."""
-    connection.connection.cursor().execute("DELETE FROM leases WHERE 0")
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -1,0 +1,171 @@
+"""A queue that processes share in one SQLite file, as synchronous functions of a SQLAlchemy connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.errors import StoreUnavailable
+from parking_lot_drivers.ports import Batch, Request
+from parking_lot_drivers.shared_ports import News, Saved
+from parking_lot_drivers.stores.sql.columns import TASK, Row, Undecodable
+from parking_lot_drivers.stores.sql.dialects import SQLITE, Cursor, fetch_all, fetch_one
+from parking_lot_drivers.stores.sql.mailbox import MailboxSql
+from parking_lot_drivers.stores.sql.postgres_queue import PostgresSql
+from parking_lot_drivers.stores.sql.queue import QueueSql
+from parking_lot_drivers.stores.sql.rows import TaskDecoder
+from parking_lot_drivers.stores.sql.set_aside import BadRow
+from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Policy, news_of
+from parking_lot_drivers.stores.sql.shared_sqlite_commit import SharedSqliteCommit
+from parking_lot_drivers.stores.sql.shared_sqlite_schema import TABLES
+from parking_lot_drivers.stores.sql.shared_sqlite_sql import SqliteSharing
+from parking_lot_drivers.stores.sql.statements import compiled
+
+#: By pool and host: how many news of each kind there have been.
+Counts = Mapping[tuple[str, str], tuple[int, int, int]]
+
+
+class SharedSqliteSql(PostgresSql):
+    """The queue of one pool in the tables of a shared file. Reads as in Postgres."""
+
+    def __init__(self, pool: str, policy: Policy) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._statements = compiled(SQLITE, TABLES.lot)
+        self._common = QueueSql(self._statements, pool)
+        self._sql = SqliteSharing()  # type: ignore[assignment]
+        self._own = SqliteSharing()
+        self.channels = ()
+
+    # Writing
+
+    def commit(
+        self,
+        connection: Connection,
+        batch: Batch,
+        host: str,
+        mailbox: MailboxSql | None,
+        *,
+        fetch: Sequence[str] = (),
+        strict: bool = False,
+    ) -> Callable[[], Saved]:
+        """See ``SharedSql.commit``."""
+        saved = self._work(connection, host).write(batch, mailbox, fetch=fetch, strict=strict)
+        if strict and saved.lost:
+            words = ", ".join(f"{task_id!r} ({loss.value})" for task_id, loss in list(saved.lost.items())[:5])
+            raise StoreUnavailable(
+                f"the queue of pool {self._pool!r} does not stand as the batch expects: {words}; nothing was saved: "
+                "load it again"
+            )
+        self._tell(connection, host, news_of(batch))
+        return lambda: saved
+
+    def _work(self, connection: Connection, host: str) -> SharedSqliteCommit:
+        return SharedSqliteCommit(self._own, self._statements, connection, self._pool, host, self._policy)
+
+    def _tell(self, connection: Connection, source: str, news: News) -> None:
+        if news:
+            counts = (News.WORK in news, News.OUTCOMES in news, News.REQUESTS in news)
+            budget = self._budget if source else None
+            row = (self._pool, source, budget, *counts, *counts)
+            connection.connection.cursor().execute(self._own.tell, row)
+
+    def prepare(self, connection: Connection) -> None:
+        """Make what a new file needs beside its tables."""
+        connection.connection.cursor().execute(self._own.first_number)
+
+    def reserve(self, connection: Connection, count: int) -> Checkpoint:
+        """See ``SharedQueue.reserve``. Writes."""
+        cursor = connection.connection.cursor()
+        cursor.execute(self._own.draw, (count,))
+        (following,) = fetch_one(cursor, self._own.drawn)
+        shares = fetch_all(cursor, self._own.shares, self._pool)
+        return Checkpoint(
+            next_sequence=following - count,
+            virtual_time=max((int(tag) for clock, _, tag in shares if clock), default=0),
+            finish_tags=tuple((tenant, int(tag)) for clock, tenant, tag in shares if not clock),
+        )
+
+    def register(self, connection: Connection, row: HostRow) -> None:
+        """See ``SharedSql.register``."""
+        cursor = connection.connection.cursor()
+        now = time.time()
+        cursor.execute(self._own.register, (row.id, self._pool, row.pid, row.hostname, now, now, now + row.lease))
+        cursor.execute(self._own.tell, (self._pool, row.id, self._budget, 0, 0, 0, 0, 0, 0))
+        budget = self._policy.budget
+        if budget is not None:
+            rows = [(budget.name, device, units) for device, units in budget.devices.items()]
+            cursor.executemany(self._own.keep_budget, rows)
+
+    def renew_with(self, cursor: Cursor, row: HostRow) -> bool:
+        """See ``SharedSql.renew_with``."""
+        now = time.time()
+        cursor.execute(self._own.renew, (now, now + row.lease, row.id))
+        return bool(cursor.rowcount)
+
+    def deregister(self, connection: Connection, host: str) -> None:
+        """See ``SharedSql.deregister``."""
+        cursor = connection.connection.cursor()
+        cursor.execute(self._own.deregister, (host,))
+        cursor.execute(self._own.forget_news)
+
+    def lapsed(self, connection: Connection) -> bool:
+        """Whether a lease is to be ended, or there are tasks to be adopted."""
+        return bool(fetch_one(connection.connection.cursor(), self._own.lapsed, time.time(), self._pool)[0])
+
+    def end_leases(self, connection: Connection, lease: float) -> None:  # noqa: ARG002
+        """See ``SharedSql.end_leases``."""
+        cursor = connection.connection.cursor()
+        cursor.execute(self._own.end_leases, (time.time(),))
+        if cursor.rowcount:
+            cursor.execute(self._own.forget_news)
+
+    def adopt(self, connection: Connection, host: str, limit: int) -> Found:
+        """See ``SharedSql.adopt``."""
+        cursor = connection.connection.cursor()
+        decode = TaskDecoder()
+        tasks: list[tuple[ScheduledTask, MailboxKey]] = []
+        bad: list[BadRow] = []
+        trail: list[Row] = []
+        now = time.time()
+        columns = {name: place for place, name in enumerate(TASK.names)}
+        for *row, before in fetch_all(cursor, self._own.orphans, self._pool, limit):
+            task_id, tenant, epoch, device, units = (
+                row[columns[name]] for name in ("task_id", "tenant", "epoch", "device", "units")
+            )
+            trail.append((now, self._pool, task_id, tenant, "Lapse", before, epoch, device, units, self._budget, None))
+            try:
+                tasks.append(decode(tuple(row)))
+            except Undecodable as error:
+                bad.append(BadRow("tasks", TASK, tuple(row), str(error)))
+        cursor.executemany(self._own.adopt, [(host, self._pool, each[2]) for each in trail])
+        cursor.executemany(self._own.release, [(self._pool, each[2]) for each in trail])
+        if self._policy.audit:
+            cursor.executemany(self._own.record, trail)
+        return tasks, bad
+
+    def post(self, connection: Connection, request: Request) -> int:
+        """Insert a request; returns its number."""
+        self._tell(connection, "", News.REQUESTS)
+        return self._common.post(connection, request)
+
+    def prune(self, connection: Connection, before: float) -> Mapping[str, int]:
+        """See ``SharedSql.prune``."""
+        cursor = connection.connection.cursor()
+        counts = {}
+        for name, statement in (
+            ("outcomes", self._own.prune_results),
+            ("archived tasks", self._own.prune_archive),
+            ("audit records", self._own.prune_audit),
+        ):
+            cursor.execute(statement, (self._pool, before))
+            counts[name] = cursor.rowcount
+        return counts
+
+    def news(self, connection: Connection) -> Counts:
+        """What hosts and clients of this pool, and those who share its budget, have counted."""
+        rows = fetch_all(connection.connection.cursor(), self._own.news, self._pool, self._budget)
+        return {(pool, source): (work, outcomes, requests) for pool, source, work, outcomes, requests in rows}
