@@ -60,6 +60,9 @@ _PAUSE_S = 0.5
 # For how long a task is left to the host that is to start it first: while this host has tasks of its own, or has none.
 _GRACE_S = 0.5
 _GRACE_HUNGRY_S = 0.005
+#: How often a host looks at everything, however much news there is: nobody tells when a lease lapses.
+_ROUTINE_S = 1.0
+
 _FIRST: Rank = (float("-inf"), 0, 0)
 
 
@@ -82,6 +85,7 @@ class Sharing:
         # Since when tasks that are other hosts' to start first have been seen waiting, and when to look at them again.
         self._seen: dict[str, float] = {}
         self._look_at: float | None = None
+        self._routine_at = 0.0
         self._scope: anyio.CancelScope | None = None
         self._stopped = False
         #: Ends that came too late: the task had been given to others.
@@ -200,6 +204,8 @@ class Sharing:
                 try:
                     await self._look(news)
                     news = await self._news()
+                    if anyio.current_time() >= self._routine_at:
+                        news |= News.ROUTINE
                 except StoreUnavailable as error:
                     _log.warning("the shared queue cannot be read now: %s", error)
                     await anyio.sleep(_PAUSE_S)
@@ -231,7 +237,8 @@ class Sharing:
             news &= ~News.WORK
         if News.LEASE in news:
             self._loop.read_again(StoreUnavailable("the lease of this host has lapsed: others may have its tasks"))
-        if News.ROUTINE in news:  # the regular look, or the first one
+        if News.ROUTINE in news:
+            self._routine_at = anyio.current_time() + _ROUTINE_S
             await self._take_over()
         if News.WORK in news or (self._shares_budget and News.OUTCOMES in news):
             await self._read_window()
