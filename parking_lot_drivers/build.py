@@ -5,21 +5,26 @@ Parts are imported when they are asked for, so that a pool in memory needs no da
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parking_lot_drivers import shared_ports
+from parking_lot_drivers._databases import mailbox_address, problems_at, queue_address
 from parking_lot_drivers.config import (
     CommandSettings,
     CoroutineSettings,
     InMemoryMailbox,
     InMemoryQueue,
+    PgmqQueue,
     PoolSettings,
+    PostgresMailbox,
+    PostgresQueue,
     ProcessSettings,
     Settings,
+    SharedBudget,
     ThreadSettings,
     YaqueMailbox,
     YaqueQueue,
@@ -79,7 +84,7 @@ def build_client(settings: Settings | str | os.PathLike[str], name: str) -> LotC
     if isinstance(section.queue, InMemoryQueue):
         raise ConfigError(
             f"pools.{name}.queue: in_memory keeps tasks in the process that schedules them, where no other process can "
-            "see or submit any; use yaque"
+            "see or submit any; use yaque or postgres"
         )
     queue = build_queue(settings, name)
     seen_from_here = not isinstance(section.mailbox, InMemoryMailbox)
@@ -102,38 +107,118 @@ def lot_file(directory: Path, name: str) -> Path:
     return directory / f"{name}.lot"
 
 
+def queue_file(section: PoolSettings, name: str) -> Path | None:
+    """The file of the queue of the pool ``name``, if it is in one. Pools that share a budget share a file."""
+    if not isinstance(section.queue, YaqueQueue):
+        return None
+    if isinstance(section.budget, SharedBudget):
+        return lot_file(section.queue.path, f"{section.budget.name}.shared")
+    return lot_file(section.queue.path, name)
+
+
+def mailbox_file(section: PoolSettings, name: str) -> Path | None:
+    """The file of the mailbox of the pool ``name``, if it is in one: that of the queue, in the same directory."""
+    if not isinstance(section.mailbox, YaqueMailbox):
+        return None
+    if isinstance(section.queue, YaqueQueue) and section.queue.path == section.mailbox.path:
+        return queue_file(section, name)
+    return lot_file(section.mailbox.path, name)
+
+
 def build_queue(settings: Settings, name: str) -> TaskQueue:
     """The queue of the pool ``name``, not yet opened. Raises ``ConfigError``, ``MissingExtra``."""
-    queue = section_of(settings, name).queue
-    match queue:
+    section = section_of(settings, name)
+    file = queue_file(section, name)
+    match section.queue:
         case InMemoryQueue():
             from parking_lot_drivers.stores.memory import MemoryQueue
 
             return MemoryQueue()
         case YaqueQueue():
+            assert file is not None
+            if isinstance(section.budget, SharedBudget):
+                return _shared_file_queue(section, file, name)
             from parking_lot_drivers.stores.sqlite import SqliteQueue
 
-            return SqliteQueue(lot_file(queue.path, name), name)
-    raise ConfigError(_not_yet(f"pools.{name}.queue.type", queue.tags[0]))
+            return SqliteQueue(file, name)
+        case PostgresQueue() | PgmqQueue() as queue:
+            return _postgres_queue(section, queue, name)
+
+
+def _shared_file_queue(section: PoolSettings, file: Path, name: str) -> TaskQueue:
+    from parking_lot_drivers.stores.shared_sqlite import SharedSqliteQueue
+    from parking_lot_drivers.stores.sql.shared_sql import Policy
+
+    policy = Policy(budget=_shared_budget(section))
+    return SharedSqliteQueue(file, name, policy=policy, aging=section.policy.aging is not None)
+
+
+def _postgres_queue(section: PoolSettings, queue: PostgresQueue | PgmqQueue, name: str) -> TaskQueue:
+    from parking_lot_drivers.stores.sql.shared_sql import Policy
+
+    address = queue_address(section, name)
+    assert address is not None
+    url = address.known()
+    shared: dict[str, Any] = {
+        "policy": Policy(budget=_shared_budget(section), audit=queue.audit, archive=queue.archive),
+        "lease": queue.lease,
+        "aging": section.policy.aging is not None,
+        "wait_for_server": queue.wait_for_server,
+    }
+    with problems_at(address.place):
+        if isinstance(queue, PostgresQueue):
+            from parking_lot_drivers.stores.postgres import PostgresQueue as Postgres
+
+            return Postgres(url, name, table=queue.table, **shared)
+        from parking_lot_drivers.stores.pgmq import PgmqQueue as Pgmq
+
+        return Pgmq(url, name, queue_name=queue.queue_name, default_units=queue.default_units, **shared)
+
+
+def _shared_budget(section: PoolSettings) -> shared_ports.SharedBudget | None:
+    if not isinstance(section.budget, SharedBudget):
+        return None
+    return shared_ports.SharedBudget(name=section.budget.name, devices=section.policy.budgets)
 
 
 def build_mailbox(settings: Settings, name: str) -> Mailbox:
     """The mailbox of the pool ``name``, not yet opened. Raises ``ConfigError``, ``MissingExtra``."""
-    mailbox = section_of(settings, name).mailbox
-    match mailbox:
-        case InMemoryMailbox():
-            from parking_lot_drivers.stores.memory import MemoryMailbox
+    section = section_of(settings, name)
+    settled = section.mailbox
+    if isinstance(settled, InMemoryMailbox):
+        from parking_lot_drivers.stores.memory import MemoryMailbox
 
-            return MemoryMailbox()
-        case YaqueMailbox():
-            from parking_lot_drivers.stores.sqlite import SqliteMailbox
-
-            return SqliteMailbox(lot_file(mailbox.path, name), name)
-    raise ConfigError(_not_yet(f"pools.{name}.mailbox.type", mailbox.tags[0]))
+        return MemoryMailbox()
+    mailbox = _file_mailbox(section, name) if isinstance(settled, YaqueMailbox) else _postgres_mailbox(section, name)
+    mailbox.ttl = settled.ttl
+    return mailbox
 
 
-def _not_yet(path: str, tag: str) -> str:
-    return f"{path}: {tag} is not part of this version yet; until it is, use yaque or in_memory"
+def _file_mailbox(section: PoolSettings, name: str) -> Mailbox:
+    file = mailbox_file(section, name)
+    assert file is not None
+    if isinstance(section.budget, SharedBudget) and file == queue_file(section, name):
+        from parking_lot_drivers.stores.shared_sqlite import SharedSqliteMailbox
+
+        return SharedSqliteMailbox(file, name)
+    from parking_lot_drivers.stores.sqlite import SqliteMailbox
+
+    return SqliteMailbox(file, name)
+
+
+def _postgres_mailbox(section: PoolSettings, name: str) -> Mailbox:
+    from parking_lot_drivers.stores import postgres
+
+    mailbox, queue = section.mailbox, section.queue
+    address = mailbox_address(section, name)
+    assert isinstance(mailbox, PostgresMailbox)
+    assert address is not None
+    patience = mailbox.wait_for_server
+    if isinstance(queue, PostgresQueue | PgmqQueue):  # the mailbox is opened first
+        patience = max(patience, queue.wait_for_server)
+    url = address.known()
+    with problems_at(address.place):
+        return postgres.PostgresMailbox(url, name, table=mailbox.table, wait_for_server=patience)
 
 
 def build_executor(settings: Settings, name: str) -> TaskExecutor:
@@ -200,12 +285,3 @@ def try_executor(settings: Settings, name: str) -> None:
 
     with problems_at(f"pools.{name}.executor"):
         anyio.run(enter)
-
-
-@contextlib.contextmanager
-def problems_at(path: str) -> Iterator[None]:
-    """Say where in the configuration a ``ConfigError`` belongs that was raised by a part that does not know."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(*(f"{path}: {problem}" for problem in error.problems)) from error.__cause__

@@ -84,6 +84,49 @@ class SharedBudget:
     devices: Mapping[str, int]
 
 
+@attrs.frozen
+class AuditRecord:
+    """One move of one task. Times in seconds since the Unix epoch, by the database's clock.
+
+    Attributes:
+        number: grows with time.
+        move: what happened: a command of the scheduler (``Enqueue``, ``Start``, ``Interrupt``, ``Deliver``,
+            ``Expire``), or ``Lapse``: the task's host was taken for dead.
+        host: who did it, or who held the task when its lease lapsed.
+        epoch: which start it was, or followed.
+        detail: how the task ended, or why it was interrupted.
+    """
+
+    number: int
+    at: float
+    pool: str
+    task_id: str
+    tenant: str
+    move: str
+    host: str | None
+    epoch: int
+    device: str | None
+    units: int
+    budget: str | None
+    detail: str | None
+
+
+@attrs.frozen(kw_only=True)
+class AuditFilter:
+    """Which records are wanted; ``None`` leaves a question open.
+
+    ``since`` and ``until`` bound the time: from the one, to just before the other.
+    """
+
+    pool: str | None = None
+    task_id: str | None = None
+    tenant: str | None = None
+    host: str | None = None
+    epoch: int | None = None
+    since: float | None = None
+    until: float | None = None
+
+
 class SharedQueue(TaskQueue):
     """A ``TaskQueue`` that any number of hosts may have open to schedule.
 
@@ -144,4 +187,11 @@ class SharedQueue(TaskQueue):
 
     @abc.abstractmethod
     async def prune(self, *, older_than: float) -> Mapping[str, int]:
-        """Delete outcomes, archived tasks and audit records older than so many seconds; how many of each."""
+        """Delete archived tasks and audit records of the pool older than so many seconds; how many of each."""
+
+    @abc.abstractmethod
+    async def audit(self, wanted: AuditFilter | None = None, *, limit: int = 1000) -> Sequence[AuditRecord]:
+        """The last ``limit`` records of the database's audit trail that are wanted, oldest first, of all its pools.
+
+        Nothing, where the trail is switched off. Raises ``StoreUnavailable``, and ``ValueError`` for a limit < 1.
+        """

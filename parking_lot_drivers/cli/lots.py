@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from parking_lot_drivers.build import build_client, lot_file
+from parking_lot_drivers.build import build_client, queue_file
 from parking_lot_drivers.cli.options import chosen_pool
 from parking_lot_drivers.cli.output import note
-from parking_lot_drivers.config import Settings, YaqueQueue
+from parking_lot_drivers.config import Settings
 from parking_lot_drivers.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ async def outcome_within(client: LotClient, task_id: str, seconds: float) -> Tas
 async def look(config: Path, client: LotClient, *, limit: int = 20) -> Frame:
     """The lot as it is now, with the first ``limit`` waiting tasks."""
     from parking_lot_drivers.cli.lot_frame import Frame
-    from parking_lot_drivers.cli.pools import store
+    from parking_lot_drivers.cli.pools import queue
 
     settings, name = chosen_pool(config, client.pool)
     return Frame(
         pool=name,
-        where=store(settings.pools[name].queue, name),
+        where=queue(settings.pools[name], name),
         policy=client.policy,
         seen=await client.overview(limit=limit),
         at=time.time(),
@@ -75,8 +75,8 @@ async def look(config: Path, client: LotClient, *, limit: int = 20) -> Frame:
 
 
 def _check_exists(settings: Settings, name: str) -> None:
-    queue = settings.pools[name].queue
-    if isinstance(queue, YaqueQueue) and not (file := lot_file(queue.path, name)).exists():
+    file = queue_file(settings.pools[name], name)
+    if file is not None and not file.exists():
         raise StoreUnavailable(
             f"{file} does not exist: nothing was submitted to pool {name!r} yet, or it lies elsewhere"
         )

@@ -15,21 +15,15 @@ from rich.table import Table
 
 from parking_lot_core import PoolConfig
 from parking_lot_core.config import Seconds
-from parking_lot_drivers.build import lot_file
+from parking_lot_drivers._databases import Address, mailbox_address, queue_address
+from parking_lot_drivers.build import mailbox_file, queue_file
 from parking_lot_drivers.config import (
     CommandSettings,
     ExecutorSettings,
     HostBudget,
-    MailboxSettings,
-    PgmqQueue,
     PoolSettings,
-    PostgresMailbox,
-    PostgresQueue,
-    QueueSettings,
     Settings,
     SharedBudget,
-    YaqueMailbox,
-    YaqueQueue,
 )
 from parking_lot_drivers.config.budgets import SCOPE
 from parking_lot_drivers.config.problems import printable
@@ -57,34 +51,46 @@ def pools_as_table(settings: Settings, title: str) -> None:
 def _aspects(pool: PoolSettings, name: str) -> dict[str, str]:
     return {
         "budget": budget(pool),
-        "queue": store(pool.queue, name),
-        "mailbox": store(pool.mailbox, name),
+        "queue": queue(pool, name),
+        "mailbox": mailbox(pool, name),
         "executor": executor(pool.executor),
         "policy": policy(pool),
     }
 
 
 def budget(pool: PoolSettings) -> str:
-    """Units of each device."""
+    """Units of each device, and who shares them."""
     if pool.max_units is not None:
-        return _counted(pool.max_units, pool.unit)
-    return ", ".join(f"{_counted(units, pool.unit)} on {device}" for device, units in pool.devices.items())
+        told = _counted(pool.max_units, pool.unit)
+    else:
+        told = ", ".join(f"{_counted(units, pool.unit)} on {device}" for device, units in pool.devices.items())
+    return f"{told}, shared as {pool.budget.name}" if isinstance(pool.budget, SharedBudget) else told
 
 
 def _counted(units: int, unit: str | None) -> str:
     return f"{units:,} {unit or ('unit' if units == 1 else 'units')}"
 
 
-def store(settings: QueueSettings | MailboxSettings, name: str) -> str:
-    """One queue or mailbox. Database addresses are left out: they may hold passwords."""
-    match settings:
-        case YaqueQueue() | YaqueMailbox():
-            return f"{settings.tags[0]} {near(lot_file(settings.path, name))}"
-        case PostgresQueue() | PostgresMailbox():
-            return f"{settings.tags[0]} {settings.table}"
-        case PgmqQueue():
-            return f"{settings.tags[0]} {settings.queue_name}"
-    return settings.tags[0]
+def queue(pool: PoolSettings, name: str) -> str:
+    """Where the queue of the pool ``name`` lies."""
+    named = getattr(pool.queue, "table", None) or getattr(pool.queue, "queue_name", None)
+    return _store(pool.queue.tags[0], queue_file(pool, name), queue_address(pool, name), named)
+
+
+def mailbox(pool: PoolSettings, name: str) -> str:
+    """Where the mailbox of the pool ``name`` lies, and for how long outcomes do."""
+    named, ttl = getattr(pool.mailbox, "table", None), getattr(pool.mailbox, "ttl", None)
+    told = _store(pool.mailbox.tags[0], mailbox_file(pool, name), mailbox_address(pool, name), named)
+    return told if ttl is None else f"{told}, for {duration(ttl)}"
+
+
+def _store(tag: str, file: Path | None, address: Address | None, named: str | None) -> str:
+    """One queue or mailbox. Database URLs are left out: they may hold passwords."""
+    if file is not None:
+        return f"{tag} {near(file)}"
+    if address is None:
+        return tag
+    return f"{tag} {named}" + ("" if address.url is None else f" in {address.words()}")
 
 
 def executor(settings: ExecutorSettings | None) -> str:

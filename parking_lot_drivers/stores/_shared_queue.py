@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.ports import Batch, Host, Loaded, Overview, Request
-from parking_lot_drivers.shared_ports import News, Saved, SharedQueue, Window
+from parking_lot_drivers.shared_ports import AuditFilter, AuditRecord, News, Saved, SharedQueue, Window
 from parking_lot_drivers.stores._heartbeat import Ear, Heartbeat
 from parking_lot_drivers.stores._worker import loop_entry
+from parking_lot_drivers.stores.sql import audit
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
 from parking_lot_drivers.stores.sql.shared_sql import HostRow, Look, SharedSql, news_of
@@ -261,6 +262,13 @@ class SharedSqlQueue(SharedQueue):
         """See ``SharedQueue.prune``."""
         before = time.time() - older_than
         return await self._writer.write(lambda connection: self._sql.prune(connection, before))
+
+    async def audit(self, wanted: AuditFilter | None = None, *, limit: int = 1000) -> Sequence[AuditRecord]:
+        """See ``SharedQueue.audit``."""
+        if limit < 1:
+            raise ValueError(f"limit: expected an integer ≥ 1, got {limit!r}")
+        sought = wanted or AuditFilter()
+        return await self._reader.read(lambda connection: audit.records(connection, sought, limit))
 
     # -- requests and news ---------------------------------------------------------------------------------------
 

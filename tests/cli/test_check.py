@@ -133,8 +133,8 @@ def test_everything_that_cannot_run_here_is_told(tmp_path: Path, parking_lot: Ru
     assert done.stderr.splitlines() == [
         "error: pools.a.executor: target lot_none:run: cannot import lot_none: "
         "ModuleNotFoundError: No module named 'lot_none'",
-        "error: pools.b.queue.type: postgres is not part of this version yet; until it is, use yaque or in_memory",
-        "error: pools.b.mailbox.type: postgres is not part of this version yet; until it is, use yaque or in_memory",
+        'error: pools.b.queue.url: expected a database URL such as "postgresql://user@host/database", or the '
+        "environment variable PARKING_LOT_DATABASE_URL, got neither",
         "error: pools.b.executor: argv[0]: no such command, or not executable: 'no-such-program'",
         "(in lot.yaml)",
     ]

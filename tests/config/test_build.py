@@ -111,23 +111,6 @@ def test_stores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue", "problem"),
-    [
-        ({"type": "postgres"}, "postgres is not part of this version yet; until it is, use yaque or in_memory"),
-        (
-            {"type": "postgres_pgmq", "queue_name": "q"},
-            "postgres_pgmq is not part of this version yet; until it is, use yaque or in_memory",
-        ),
-    ],
-)
-def test_postgres_is_still_to_come(tmp_path: Path, queue: dict[str, str], problem: str) -> None:
-    later = settings(tmp_path, queue=queue)
-
-    assert fault(build_queue, later) == f"pools.p.queue.type: {problem}"
-    assert fault(build_mailbox, later).startswith("pools.p.mailbox.type: postgres is not part of this version yet")
-
-
-@pytest.mark.parametrize(
     ("executor", "cls"),
     [
         ({"type": "coroutine", "target": "lot_jobs:add"}, CoroutineExecutor),
