@@ -155,6 +155,7 @@ class PostgresSql(SharedSql):
             complete=complete,
             depth=depth,
             held_elsewhere=held,
+            others=[pair for pair in others if pair[0].id not in unique],
             set_aside=reports(bad),
         )
         return window, bad

@@ -1,0 +1,1 @@
+"""Several real host processes on one database, and what happens to them."""

@@ -1,0 +1,30 @@
+"""What the tests with several hosts share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from parking_lot_drivers import ResourcePool
+from parking_lot_drivers.client import LotClient
+
+_AT_ONCE = 50
+
+
+async def submit(
+    pool: ResourcePool | LotClient, count: int, *, work: float, do: str | None = None, **wishes: Any
+) -> list[str]:
+    """Submit ``count`` tasks of ``work`` seconds each. Returns their ids, all acknowledged."""
+    ids: list[str] = []
+    left = iter(range(count))
+
+    async def some() -> None:
+        for _ in left:
+            handle = await pool.submit({"work": work, "do": do}, **wishes)
+            ids.append(handle if isinstance(handle, str) else handle.task_id)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(_AT_ONCE, count)):
+            group.start_soon(some)
+    return ids
