@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 BENCHMARKS = {
     "core": "nanoseconds per life of a task in the scheduler alone, beside heapq and dict",
     "durable": "the pool on its embedded queue, beside huey, litequeue and bare sqlite3",
+    "postgres": "queues on Postgres, beside procrastinate, PgQueuer and DBOS",
     "pool": "the pool in memory, beside anyio.CapacityLimiter",
 }
 _MEETS = {">=": operator.ge, "<=": operator.le}

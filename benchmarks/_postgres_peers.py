@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -26,6 +26,7 @@ from benchmarks._postgres_peer import CONCURRENCY, SUBMITTERS, Client, Payload, 
 from benchmarks._postgres_server import fresh_database, server
 
 PEERS = ("procrastinate", "pgqueuer", "dbos")
+_MODULES = {"ours": "ours:POSTGRES", "ours_pgmq": "ours:PGMQ"}
 _SECONDS = 1.0  # of submitting alone, together and in batches
 _BATCH = 500
 _PICKUPS = 200
@@ -57,8 +58,25 @@ def rates_of(name: str, url: str) -> dict[str, float]:
     return found | _cuts("pickup_same_process", peer.run(_here(peer, _fresh(peer, url))))
 
 
+def lives_of(
+    name: str,
+    url: str,
+    *,
+    prepare: Callable[[str], None] | None = None,
+    beside: Callable[[str], AbstractContextManager[None]] = nullcontext,
+) -> float:
+    """Lives per second with one worker, in a database that was prepared, while something goes on beside."""
+    peer = _peer(name)
+    own = _fresh(peer, url)
+    if prepare is not None:
+        prepare(own)
+    with _workers(name, own, 1, CONCURRENCY), beside(own):
+        return float(peer.run(_lives(peer, own, peer.lives_1)))
+
+
 def _peer(name: str) -> Peer:
-    return cast(Peer, importlib.import_module(f"benchmarks._postgres_{name}").PEER)
+    module, _, attribute = _MODULES.get(name, f"{name}:PEER").partition(":")
+    return cast(Peer, getattr(importlib.import_module(f"benchmarks._postgres_{module}"), attribute))
 
 
 def _fresh(peer: Peer, url: str) -> str:

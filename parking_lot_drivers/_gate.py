@@ -63,8 +63,12 @@ class Gate:
         self.until = until
         self._scheduler = Scheduler.restore(config, (), attrs.evolve(reserved, now=now))
         for device in devices:
-            self._scheduler.step(CapacityChanged(device.name, largest, now))
-            self._scheduler.step(CapacityChanged(device.name, 0, now))
+            self.resize(device.name, largest, now)
+
+    def resize(self, device: str, units: int, now: float) -> None:
+        """Take note of how large a device may be; here, none of its units are free."""
+        self._scheduler.step(CapacityChanged(device, units, now))
+        self._scheduler.step(CapacityChanged(device, 0, now))
 
     def admit(self, metadata: TaskMetadata, now: float) -> ScheduledTask | RejectReason:
         """The task as it enters the queue, or why it may not."""

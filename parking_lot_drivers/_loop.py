@@ -178,6 +178,8 @@ class Loop:
         capacities = {device.name: device.capacity for device in self.admission.scheduler.devices}
         loaded = await read_lot(self._queue, self._mailbox, together=self.together)
         self._recover(Memory(capacities=capacities), loaded)
+        if self.sharing is not None:
+            await self.sharing.begin()
         with anyio.CancelScope(shield=True):  # what is saved has to be acted upon
             await self._turn(group)
         self._failures_max = math.inf

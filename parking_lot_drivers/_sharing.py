@@ -196,6 +196,11 @@ class Sharing:
         if self._scope is not None:
             self._scope.cancel()
 
+    async def begin(self) -> None:
+        """See what waits, before the pool is open. Raises ``StoreUnavailable``."""
+        await self._take_over()
+        await self._read_window()
+
     async def watch(self) -> None:
         """Run until ``stop``."""
         news = News.ROUTINE
@@ -331,20 +336,19 @@ class Sharing:
 
     async def _hear(self, request: Request) -> None:
         """A cancellation is for the host that holds the task; whoever is first may cancel a task that waits."""
-        loop, now = self._loop, self._loop.admission.scheduler.now
+        loop, now = self._loop, self._loop.clock.now()
         if request.task is not None:
-            ticket = Ticket(request.task_id)
-            loop.put(Ask(request.task, request.payload, request.mailbox, ticket, request.number))
+            if await loop.find(request.task_id) is not None:
+                loop.put(Word(Tick(now), request.number))  # the same key was submitted before: same task, same answer
+            else:
+                loop.put(Ask(request.task, request.payload, request.mailbox, Ticket(request.task_id), request.number))
             return
         if request.task_id not in loop.admission.live:
             found = await self._queue.find(request.task_id)
-            if found is None:
-                loop.put(Word(Tick(now), request.number))
-                return
-            task, mailbox = found
-            if task.state is not TaskState.PARKED:
-                return
-            loop.put(self._offer((task, mailbox)))
+            if found is not None and found[0].state is not TaskState.PARKED:
+                return  # whoever holds it hears of it, too
+            if found is not None:
+                loop.put(self._offer(found))
         loop.put(Word(Cancelled(request.task_id, now), request.number))
 
     # -- tasks of hosts that died --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import attrs
 
 from parking_lot_core import (
     Cancelled,
+    CapacityChanged,
     Checkpoint,
     Command,
     Deliver,
@@ -197,6 +198,8 @@ class Turn:
         event = word.event
         if self._lobby and isinstance(event, Cancelled):
             self._cancel_waiting(self._lobby.same(event.task_id), now)
+        if self._gate is not None and isinstance(event, CapacityChanged):
+            self._gate.resize(event.device, event.units, now)
         self._take(self._scheduler.step(event), None)
         if isinstance(event, Withdrawn) and self._scheduler.get(event.task_id) is None:
             self._withdraw(event.task_id)
