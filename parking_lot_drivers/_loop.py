@@ -191,11 +191,12 @@ class Loop:
                 while not self._leaving or self.runs or self._inputs:
                     await self._sleep()
                     await self._turn(group)
-                    self._announce()
+                    self.announce()
         finally:
             self._dismiss()
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
+        """Let whoever waits for something to become true look again."""
         if self._turned is not None:
             turned, self._turned = self._turned, None
             turned.set()
@@ -284,7 +285,7 @@ class Loop:
         elsewhere = [] if self.sharing is None else self.sharing.elsewhere.tickets()
         for ticket in (*self.admission.tickets().values(), *elsewhere):
             ticket.refuse(PoolClosed("the pool stopped before the task ended; a durable queue still has it"))
-        self._announce()
+        self.announce()
 
     # -- act -----------------------------------------------------------------------------------------------------
 
@@ -306,6 +307,8 @@ class Loop:
         for interrupt in plan.interrupts:
             self.runs.interrupt(interrupt.task_id, interrupt.epoch)
         if self.sharing is not None:
+            for ticket in plan.left:
+                self._payloads.take(ticket.task_id)
             self.sharing.acted(plan)
 
     async def _start(self, group: TaskGroup, starts: Sequence[Start]) -> None:

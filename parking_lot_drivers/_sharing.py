@@ -277,6 +277,7 @@ class Sharing:
             words.append(Word(Tick(admission.scheduler.now)))
         for word in words:
             loop.put(word)
+        loop.announce()
 
     def _adopted(self, window: Window, *, hungry: bool) -> list[tuple[ScheduledTask, MailboxKey]]:
         """Those that are other hosts' to start first, and that this host may start all the same.
