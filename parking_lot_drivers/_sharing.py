@@ -28,6 +28,7 @@ from parking_lot_core import (
     Enqueue,
     Finished,
     MailboxKey,
+    OutcomeStatus,
     PoolConfig,
     ScheduledTask,
     Scheduler,
@@ -80,6 +81,8 @@ class Sharing:
         self.depth = 0
         self._hungry: anyio.Event | None = None
         self._stale = False
+        # Tasks that were cancelled here while they waited, at the moment when another host started them.
+        self._cancel_there: list[str] = []
         # Whether units come free when others' tasks end.
         self._shares_budget = False
         # Since when tasks that are other hosts' to start first have been seen waiting, and when to look at them again.
@@ -152,7 +155,12 @@ class Sharing:
 
     def _lose_end(self, plan: Plan, task_id: str, live: Live) -> None:
         self.stale_finishes += live.held
-        plan.ended[:] = [(ticket, delivery) for ticket, delivery in plan.ended if delivery.task_id != task_id]
+        for ticket, delivery in plan.ended:
+            if delivery.task_id == task_id:
+                plan.ended.remove((ticket, delivery))
+                if not live.held and delivery.status is OutcomeStatus.CANCELLED:
+                    self._cancel_there.append(task_id)
+                break
         plan.left.append(live.ticket)
 
     def acted(self, plan: Plan) -> None:
@@ -179,7 +187,7 @@ class Sharing:
         """The lot was read again: what this host does not hold may be anywhere, or was never saved."""
         for ticket in gone:
             self.elsewhere.follow(ticket, doubtful=True)
-        self._until = LAST
+        self._until = _FIRST  # until the window has been read, nobody here knows what waits
         self.look_soon()
 
     def look_soon(self) -> None:
@@ -240,6 +248,10 @@ class Sharing:
     async def _look(self, news: News) -> None:
         if not self._loop.accepting:
             news &= ~News.WORK
+        while self._cancel_there:
+            request = Request(number=0, task_id=self._cancel_there[-1], at=self._loop.clock.now())
+            await self._queue.post(request)
+            self._cancel_there.pop()
         if News.LEASE in news:
             self._loop.read_again(StoreUnavailable("the lease of this host has lapsed: others may have its tasks"))
         if News.ROUTINE in news:
