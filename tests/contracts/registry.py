@@ -8,6 +8,7 @@ from pathlib import Path
 
 from parking_lot_drivers.ports import Mailbox, TaskQueue
 from parking_lot_drivers.stores.memory import MemoryMailbox, MemoryQueue
+from parking_lot_drivers.stores.pgmq import PgmqQueue
 from parking_lot_drivers.stores.postgres import PostgresMailbox, PostgresQueue
 from parking_lot_drivers.stores.shared_sqlite import SharedSqliteMailbox, SharedSqliteQueue
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
@@ -117,11 +118,18 @@ class PostgresLot(Lot):
     def drop(self) -> None:
         self._server.drop(self.url)
 
-    def queue(self) -> PostgresQueue:
+    def queue(self) -> TaskQueue:
         return PostgresQueue(self.url, "pool", poll=0.05)
 
     def mailbox(self) -> PostgresMailbox:
         return PostgresMailbox(self.url, "pool")
+
+
+class PgmqLot(PostgresLot):
+    """The queue is a PGMQ queue."""
+
+    def queue(self) -> TaskQueue:
+        return PgmqQueue(self.url, "pool", queue_name="inference", poll=0.05)
 
 
 STORES: Mapping[str, type[Lot]] = {
@@ -129,4 +137,5 @@ STORES: Mapping[str, type[Lot]] = {
     "sqlite": SqliteLot,
     "shared_sqlite": SharedSqliteLot,
     "postgres": PostgresLot,
+    "pgmq": PgmqLot,
 }

@@ -100,12 +100,25 @@ class PostgresCommit:
         left = self.send(self._sql.exist, ids=list(removed - _ids(there)))
         self._lose(_ids(left), Loss.TAKEN)
 
+    # -- how a task lies in the database ---------------------------------------------------------------------------
+
+    def _object(self, stored: StoredTask) -> dict[str, object]:
+        """A new task as the statement ``add`` takes it."""
+        return dict(zip(TASK_KEYS, encode_task(self._pool, stored, stored.task.sequence)[1:], strict=True))
+
+    def _body(self, payload: bytes) -> object:
+        """Its payload."""
+        return payload
+
+    def _payload(self, body: Any) -> bytes:
+        """A payload that the statement ``claim`` gives."""
+        return bytes(body)
+
     # -- starts and changes --------------------------------------------------------------------------------------
 
     def _add(self, added: Sequence[StoredTask]) -> None:
-        rows = [encode_task(self._pool, stored, stored.task.sequence)[1:] for stored in added]
-        objects = [dict(zip(TASK_KEYS, row, strict=True)) for row in rows]
-        new = self.send(self._sql.add, rows=json_text(objects), bodies=[stored.payload for stored in added])
+        rows = json_text([self._object(stored) for stored in added])
+        new = self.send(self._sql.add, rows=rows, bodies=[self._body(stored.payload) for stored in added])
 
         def look() -> None:
             found = [task_id for (task_id,) in new.fetchall()]
@@ -123,7 +136,8 @@ class PostgresCommit:
         def look() -> None:
             bodies = dict(won.fetchall())
             self._lose({task.id for task in claimed} - bodies.keys(), Loss.TAKEN)
-            self._payloads.update((task_id, body) for task_id, body in bodies.items() if body is not None)
+            found = {task_id: self._payload(body) for task_id, body in bodies.items() if body is not None}
+            self._payloads.update(found)
 
         self._later.append(look)
 

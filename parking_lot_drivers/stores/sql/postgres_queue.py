@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import attrs
 from sqlalchemy import Connection
@@ -32,6 +33,8 @@ _OTHERS = 32
 class PostgresSql(SharedSql):
     """The queue of one pool in tables."""
 
+    _commit: ClassVar[type[PostgresCommit]] = PostgresCommit
+
     def __init__(self, tables: SharedTables, pool: str, policy: Policy) -> None:
         self._pool = pool
         self._policy = policy
@@ -54,7 +57,7 @@ class PostgresSql(SharedSql):
         strict: bool = False,
     ) -> Callable[[], Saved]:
         """See ``SharedSql.commit``."""
-        work = PostgresCommit(self._sql, connection, self._pool, host, self._policy)
+        work = self._commit(self._sql, connection, self._pool, host, self._policy)
         work.write(batch, together=mailbox is not None, fetch=fetch, strict=strict)
         if not strict:
             return work.saved

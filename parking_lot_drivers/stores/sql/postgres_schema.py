@@ -112,12 +112,17 @@ def check(cursor: Cursor, wanted: Sequence[Part], where: str) -> None:
             raise SchemaMissing(f"{where}: the database {what} the tables of {part.name!r}: run 'parking-lot migrate'")
 
 
+def lock(cursor: Cursor) -> None:
+    """Until the transaction ends, be the only one who makes or upgrades tables."""
+    cursor.execute(_LOCK)
+
+
 def migrate(cursor: Cursor, wanted: Sequence[Part], where: str) -> list[str]:
     """Make what is missing and upgrade what is older, in the caller's transaction; the names of the parts changed.
 
     Raises ``StoreTooNew``, and then nothing was changed.
     """
-    cursor.execute(_LOCK)
+    lock(cursor)
     found = versions(cursor)
     newer = [part for part in wanted if found.get(part.name, 0) > VERSION]
     if newer:

@@ -106,7 +106,14 @@ class PostgresStatements:
 @cache
 def postgres_statements(tables: SharedTables, *, audit: bool, archive: bool) -> PostgresStatements:
     """The statements for these tables, with or without an audit trail and an archive."""
-    names = {
+    names = names_of(tables)
+    texts = _WRITING | _SHARING | _READING | _HOSTS
+    return PostgresStatements(**{key: filled(text, names, audit, archive) for key, text in texts.items()})
+
+
+def names_of(tables: SharedTables) -> dict[str, str]:
+    """What stands in braces in the statements."""
+    return {
         "tasks": quoted(tables.lot.tasks),
         "payloads": quoted(tables.lot.payloads),
         "results": quoted(tables.lot.outcomes),
@@ -117,14 +124,14 @@ def postgres_statements(tables: SharedTables, *, audit: bool, archive: bool) -> 
         "changes": f"c AS (SELECT * FROM json_to_recordset(%(rows)s::json) AS c({_CHANGE_TYPES}))",
         "outcomes": f"rows from (json_to_recordset(%(outcomes)s::json) AS ({_OUTCOME_TYPES}), unnest(%(results)b::bytea[]))",
         "outcome_columns": ", ".join(OUTCOME_KEYS),
+        "d_columns": ", ".join(f"d.{name}" for name in OUTCOME_KEYS),
         "task_types": _TASK_TYPES,
         "set_changes": _SET_CHANGES,
     }
-    texts = _WRITING | _SHARING | _READING | _HOSTS
-    return PostgresStatements(**{key: _filled(text, names, audit, archive) for key, text in texts.items()})
 
 
-def _filled(text: str, names: dict[str, str], audit: bool, archive: bool) -> str:
+def filled(text: str, names: dict[str, str], audit: bool, archive: bool) -> str:
+    """A statement with the names in braces put in, and the lines of an audit trail and an archive if there are any."""
     lines = [
         line.removeprefix("AUDIT").removeprefix("ARCHIVE")
         for line in text.strip().splitlines()
@@ -135,7 +142,7 @@ def _filled(text: str, names: dict[str, str], audit: bool, archive: bool) -> str
 
 # Lines that begin with AUDIT or ARCHIVE are left out where there is none.
 
-_TRAIL = "INSERT INTO parking_lot_audit (at, pool, task_id, tenant, move, host, epoch, device, units, budget, detail)"
+TRAIL = "INSERT INTO parking_lot_audit (at, pool, task_id, tenant, move, host, epoch, device, units, budget, detail)"
 
 _WRITING = {
     "check_lease": """
@@ -151,7 +158,7 @@ added AS (
   ON CONFLICT DO NOTHING RETURNING task_id, pool
 ),
 AUDITtrail AS (
-AUDIT  {_TRAIL}
+AUDIT  {TRAIL}
 AUDIT  SELECT {{now}}, added.pool, n.task_id, n.tenant, m.move, %(host)s, m.epoch, m.device, n.units, %(budget)s, NULL
 AUDIT  FROM added JOIN new n USING (task_id) CROSS JOIN LATERAL (
 AUDIT    SELECT 0 AS place, 'Enqueue' AS move, greatest(n.epoch - 1, 0) AS epoch, NULL AS device
@@ -192,7 +199,7 @@ won AS (
   RETURNING t.task_id, t.payload, t.pool, t.tenant, t.host, t.epoch, t.device, t.units, t.sequence
 ),
 AUDITtrail AS (
-AUDIT  {_TRAIL}
+AUDIT  {TRAIL}
 AUDIT  SELECT {{now}}, pool, task_id, tenant, 'Start', host, epoch, device, units, %(budget)s, NULL FROM won ORDER BY sequence
 AUDIT),
 wanted AS (SELECT unnest(%(wanted)s::text[]) AS task_id)
@@ -207,7 +214,7 @@ changed AS (
   RETURNING t.task_id, t.pool, t.tenant, t.state, t.epoch, t.device, t.units, t.stop_reason, t.sequence, t.host
 ),
 AUDITtrail AS (
-AUDIT  {_TRAIL}
+AUDIT  {TRAIL}
 AUDIT  SELECT {{now}}, pool, task_id, tenant,
 AUDIT    CASE state WHEN 'parked' THEN 'Enqueue' WHEN 'stopping' THEN 'Interrupt' ELSE 'Start' END,
 AUDIT    %(host)s, epoch, device, units, %(budget)s, stop_reason FROM changed ORDER BY sequence
@@ -238,12 +245,12 @@ bodies AS (DELETE FROM {{payloads}} p USING gone WHERE p.number = gone.payload R
 d AS MATERIALIZED (SELECT * FROM {{outcomes}} WITH ORDINALITY AS d({{outcome_columns}}, result, place)),
 kept AS (
   INSERT INTO {{results}} (pool, {{outcome_columns}}, result)
-  SELECT gone.pool, {", ".join(f"d.{name}" for name in OUTCOME_KEYS)}, d.result FROM d JOIN gone USING (task_id)
+  SELECT gone.pool, {{d_columns}}, d.result FROM d JOIN gone USING (task_id)
   WHERE %(together)s ORDER BY d.place
   ON CONFLICT DO NOTHING
 ),
 AUDITtrail AS (
-AUDIT  {_TRAIL}
+AUDIT  {TRAIL}
 AUDIT  SELECT {{now}}, g.pool, task_id, g.tenant, CASE d.status WHEN 'expired' THEN 'Expire' ELSE 'Deliver' END, g.host,
 AUDIT    g.epoch, g.device, g.units, %(budget)s, d.status FROM gone g LEFT JOIN d USING (task_id)
 AUDIT),
@@ -258,9 +265,9 @@ released AS (
 SELECT task_id FROM gone
 """,
     "exist": "SELECT task_id FROM {tasks} WHERE pool = %(pool)s AND task_id = ANY(%(ids)s::text[])",
-    "deliver": f"""
-INSERT INTO {{results}} (pool, {{outcome_columns}}, result)
-SELECT %(pool)s, {", ".join(f"d.{name}" for name in OUTCOME_KEYS)}, d.result FROM {{outcomes}} WITH ORDINALITY AS d({{outcome_columns}}, result, place)
+    "deliver": """
+INSERT INTO {results} (pool, {outcome_columns}, result)
+SELECT %(pool)s, {d_columns}, d.result FROM {outcomes} WITH ORDINALITY AS d({outcome_columns}, result, place)
 ORDER BY d.place ON CONFLICT DO NOTHING
 """,
     "delete_requests": """
@@ -349,7 +356,7 @@ adopted AS (
   RETURNING t.*, o.host AS host_before
 ),
 AUDITtrail AS (
-AUDIT  {_TRAIL}
+AUDIT  {TRAIL}
 AUDIT  SELECT {{now}}, pool, task_id, tenant, 'Lapse', host_before, epoch, device, units, %(budget)s, NULL
 AUDIT  FROM adopted ORDER BY sequence
 AUDIT),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -10,7 +10,7 @@ from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import Batch, Host, Overview, Request, StoredTask
 from parking_lot_drivers.stores.sql.checkpoints import decode_checkpoint, encode_checkpoint
-from parking_lot_drivers.stores.sql.columns import REQUEST, TASK, TEXT, Columns, Undecodable
+from parking_lot_drivers.stores.sql.columns import REQUEST, TASK, TEXT, Columns, Row, Undecodable
 from parking_lot_drivers.stores.sql.dialects import Cursor, fetch_all, fetch_one
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.rows import (
@@ -30,12 +30,18 @@ _CHECKPOINT = Columns(task_id=TEXT, body=TEXT)
 _CHECKPOINT_NAME = "(checkpoint)"
 
 
-class QueueSql:
-    """The queue of one pool."""
+def as_it_is(row: Row) -> Row:
+    """Nothing to do: the row is one of ``TASK``."""
+    return row
 
-    def __init__(self, statements: Statements, pool: str) -> None:
+
+class QueueSql:
+    """The queue of one pool. ``read`` makes a row of ``TASK`` of what the statements for tasks find."""
+
+    def __init__(self, statements: Statements, pool: str, read: Callable[[Row], Row] = as_it_is) -> None:
         self._sql = statements
         self._pool = pool
+        self._read = read
         self._number = statements.rules.numbering()
 
     # Writing
@@ -131,7 +137,7 @@ class QueueSql:
     def load(self, connection: Connection) -> tuple[_Found, Checkpoint | None]:
         """All tasks in the order of their sequence, rows to be set aside, and the checkpoint."""
         cursor = connection.connection.cursor()
-        tasks, bad = _tasks(cursor, self._sql.select_tasks, self._pool)
+        tasks, bad = self._tasks(cursor, self._sql.select_tasks, self._pool)
         tasks.sort(key=lambda found: found[0].sequence)
         checkpoint, damage = self._checkpoint(cursor)
         if damage:
@@ -156,7 +162,7 @@ class QueueSql:
     def find(self, connection: Connection, task_id: str) -> tuple[ScheduledTask, MailboxKey] | None:
         """The same, with its mailbox."""
         cursor = connection.connection.cursor()
-        tasks, _ = _tasks(cursor, self._sql.select_task, self._pool, task_id)
+        tasks, _ = self._tasks(cursor, self._sql.select_task, self._pool, task_id)
         return tasks[0] if tasks else None
 
     def requests(self, connection: Connection, after: int, limit: int) -> tuple[list[Request], list[BadRow]]:
@@ -190,14 +196,21 @@ class QueueSql:
 
         return Overview(
             parked=count(self._sql.count_parked),
-            running=_tasks_only(cursor, self._sql.select_running, self._pool),
-            waiting=_tasks_only(cursor, self._sql.select_waiting, self._pool, limit),
+            running=self._tasks_only(cursor, self._sql.select_running, self._pool),
+            waiting=self._tasks_only(cursor, self._sql.select_waiting, self._pool, limit),
             requests=count(self._sql.count_requests),
             set_aside=count(self._sql.count_set_aside),
             outcomes=count(self._sql.count_outcomes),
             checkpoint=self._checkpoint(cursor)[0],
             host=self.host(connection),
         )
+
+    def _tasks(self, cursor: Cursor, statement: str, *parameters: object) -> _Found:
+        cursor.execute(statement, parameters)
+        return decoded_tasks(cursor, self._read)
+
+    def _tasks_only(self, cursor: Cursor, statement: str, *parameters: object) -> list[ScheduledTask]:
+        return [task for task, _ in self._tasks(cursor, statement, *parameters)[0]]
 
     def _checkpoint(self, cursor: Cursor) -> tuple[Checkpoint | None, list[BadRow]]:
         found = fetch_one(cursor, self._sql.select_checkpoint, self._pool)
@@ -218,24 +231,15 @@ def _mended(tasks: Sequence[ScheduledTask]) -> Checkpoint:
     )
 
 
-def _tasks(cursor: Cursor, statement: str, *parameters: object) -> _Found:
-    cursor.execute(statement, parameters)
-    return decoded_tasks(cursor)
-
-
-def decoded_tasks(cursor: Cursor) -> _Found:
+def decoded_tasks(cursor: Cursor, read: Callable[[Row], Row] = as_it_is) -> _Found:
     """The tasks that a statement found, with the mailboxes of their outcomes, and rows that cannot be decoded."""
     decode = TaskDecoder()
     tasks: list[tuple[ScheduledTask, MailboxKey]] = []
     bad: list[BadRow] = []
     while some := cursor.fetchmany(_ROWS_AT_A_TIME):
-        for row in some:
+        for row in map(read, some):
             try:
                 tasks.append(decode(row))
             except Undecodable as error:
                 bad.append(BadRow("tasks", TASK, row, str(error)))
     return tasks, bad
-
-
-def _tasks_only(cursor: Cursor, statement: str, *parameters: object) -> list[ScheduledTask]:
-    return [task for task, _ in _tasks(cursor, statement, *parameters)[0]]
