@@ -145,6 +145,11 @@ def build_queue(settings: Settings, name: str) -> TaskQueue:
             return _postgres_queue(section, queue, name)
 
 
+def is_shared(section: PoolSettings) -> bool:
+    """Whether any number of processes may schedule such a pool."""
+    return isinstance(section.queue, PostgresQueue | PgmqQueue) or isinstance(section.budget, SharedBudget)
+
+
 def _shared_file_queue(section: PoolSettings, file: Path, name: str) -> TaskQueue:
     from parking_lot_drivers.stores.shared_sqlite import SharedSqliteQueue
     from parking_lot_drivers.stores.sql.shared_sql import Policy

@@ -28,7 +28,8 @@ from parking_lot_drivers._submission import mailbox_of, metadata_of, task_id_of
 from parking_lot_drivers.codec import encode
 from parking_lot_drivers.errors import ConfigError, DuplicateTask, TaskTooLarge, UnknownTask
 from parking_lot_drivers.handle import Results, TaskResult
-from parking_lot_drivers.ports import Loaded, Mailbox, Overview, Request, TaskQueue
+from parking_lot_drivers.ports import Host, Loaded, Mailbox, Overview, Request, TaskQueue
+from parking_lot_drivers.shared_ports import SharedQueue
 
 _POLL_S = 0.02
 _POLL_MAX_S = 0.5
@@ -187,6 +188,13 @@ class LotClient:
     async def overview(self, *, limit: int = 20) -> Overview:
         """The lot as a whole, with the first ``limit`` waiting tasks. Raises ``StoreError``."""
         return await self._queue.overview(limit=limit)
+
+    async def hosts(self) -> list[Host]:
+        """The processes that schedule the lot at present. Raises ``StoreError``."""
+        if isinstance(self._queue, SharedQueue):
+            return await self._queue.hosts()
+        host = (await self.overview(limit=1)).host
+        return [] if host is None else [host]
 
     async def _find(self, task_id: str) -> Standing | None:
         # A task moves from the requests to the queue to the mailbox. Looking in that order misses none; the first two

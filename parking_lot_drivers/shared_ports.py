@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
-from parking_lot_drivers.ports import Batch, Loaded, SetAside, TaskQueue
+from parking_lot_drivers.ports import Batch, Host, Loaded, SetAside, TaskQueue
 
 
 class Loss(enum.Enum):
@@ -184,6 +184,10 @@ class SharedQueue(TaskQueue):
     @abc.abstractmethod
     async def wait_for_news(self) -> News:
         """Return when something may have changed; at the latest after the period at which a host looks anyway."""
+
+    @abc.abstractmethod
+    async def hosts(self) -> list[Host]:
+        """The hosts that schedule this pool at present, the longest-serving one first."""
 
     @abc.abstractmethod
     async def prune(self, *, older_than: float) -> Mapping[str, int]:

@@ -28,6 +28,9 @@ COMMANDS = {
     "fetch": "Show how tasks ended.",
     "cancel": "Ask for a task to be stopped.",
     "top": "Watch a lot.",
+    "migrate": "Make or upgrade tables in Postgres.",
+    "prune": "Delete what ended long ago.",
+    "audit": "Show what happened to tasks.",
     "replay": "Replay a trace of arrivals in virtual time.",
 }
 

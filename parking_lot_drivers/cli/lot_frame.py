@@ -23,7 +23,8 @@ _BAR_WIDTH = 40
 class Frame:
     """What there is to show. ``where`` names the lot; ``at`` is in seconds since the epoch.
 
-    ``rate`` counts outcomes per second, if they were watched for a while.
+    ``rate`` counts outcomes per second, if they were watched for a while. ``hosts`` are all that schedule the lot; with
+    ``apart``, each of them has devices of its own.
     """
 
     pool: str
@@ -32,6 +33,8 @@ class Frame:
     seen: Overview
     at: float
     rate: float | None = None
+    hosts: Sequence[Host] = ()
+    apart: bool = False
 
     def drawn(self, rows: int) -> Group:
         """The frame, with at most ``rows`` rows in each list of tasks."""
@@ -50,17 +53,28 @@ class Frame:
         counts += [] if self.rate is None else [f"{per_second(self.rate)} ended/s"]
         grid = _grid()
         grid.add_row("pool", f"{self.pool}, {printable(self.where)}")
-        grid.add_row("host", host_words(seen.host, self.at))
+        if len(self.hosts) > 1:
+            for number, host in enumerate(self.hosts):
+                grid.add_row("" if number else "hosts", host_words(host, self.at))
+        else:
+            grid.add_row("host", host_words(seen.host, self.at))
         grid.add_row("tasks", ", ".join(counts))
         return grid
 
     def _devices(self) -> Table:
         grid = _grid()
-        for device in devices_of(self.seen, self.policy):
+        for device in self._device_views():
             row = Table.grid(padding=(0, 2, 0, 0))
-            row.add_row(_Bar(device), f"{device.used:,} of {device.capacity:,} units")
+            of_each = f", {len(self.hosts)} hosts" if self.apart and len(self.hosts) > 1 else ""
+            row.add_row(_Bar(device), f"{device.used:,} of {device.capacity:,} units{of_each}")
             grid.add_row(f"device {printable(device.name)}", row)
         return grid
+
+    def _device_views(self) -> list[DeviceView]:
+        """Units by device, over all hosts."""
+        times = max(1, len(self.hosts)) if self.apart else 1
+        views = devices_of(self.seen, self.policy)
+        return [DeviceView(d.name, d.capacity * times, d.used, d.capacity * times - d.used) for d in views]
 
     def _running(self, tasks: Sequence[ScheduledTask]) -> Table:
         table = _table("running", "device", "units", "attempt", "since")
@@ -94,9 +108,10 @@ class Frame:
             "pool": self.pool,
             "lot": self.where,
             "host": None if seen.host is None else attrs.asdict(seen.host),
+            "hosts": [attrs.asdict(host) for host in self.hosts],
             "devices": [
                 {"name": device.name, "capacity": device.capacity, "used": device.used, "free": device.free}
-                for device in devices_of(seen, self.policy)
+                for device in self._device_views()
             ],
             "running": [task_as_json(task) for task in seen.running],
             "parked": seen.parked,

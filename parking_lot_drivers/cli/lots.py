@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from parking_lot_drivers.build import build_client, queue_file
+from parking_lot_drivers.build import build_client, is_shared, queue_file
 from parking_lot_drivers.cli.options import chosen_pool
 from parking_lot_drivers.cli.output import note
-from parking_lot_drivers.config import Settings
+from parking_lot_drivers.config import HostBudget, Settings
 from parking_lot_drivers.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -65,12 +65,18 @@ async def look(config: Path, client: LotClient, *, limit: int = 20) -> Frame:
     from parking_lot_drivers.cli.pools import queue
 
     settings, name = chosen_pool(config, client.pool)
+    section = settings.pools[name]
+    seen = await client.overview(limit=limit)
+    shared = is_shared(section)
+    hosts = await client.hosts() if shared else [seen.host] if seen.host is not None else []
     return Frame(
         pool=name,
-        where=queue(settings.pools[name], name),
+        where=queue(section, name),
         policy=client.policy,
-        seen=await client.overview(limit=limit),
+        seen=seen,
         at=time.time(),
+        hosts=hosts,
+        apart=shared and isinstance(section.budget, HostBudget),
     )
 
 

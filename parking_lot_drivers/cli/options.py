@@ -36,6 +36,7 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration fi
 PoolName = Annotated[
     str | None, typer.Option("--pool", metavar="NAME", help="Name of the pool; not needed if there is only one.")
 ]
+OnlyPool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Only this pool; by default all of them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Grace = Annotated[
     float,
@@ -60,3 +61,12 @@ def chosen_pool(config: Path, name: str | None) -> tuple[Settings, str]:
         name = next(iter(settings.pools))
     section_of(settings, name)
     return settings, name
+
+
+def chosen_pools(config: Path, name: str | None) -> tuple[Settings, list[str]]:
+    """The settings, and the names of the pools that are meant: all, unless one is named. Raises ``ConfigError``."""
+    settings = load_settings(config)
+    if name is None:
+        return settings, list(settings.pools)
+    section_of(settings, name)
+    return settings, [name]

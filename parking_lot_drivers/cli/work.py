@@ -28,8 +28,9 @@ def work(
 ) -> int:
     """Run what others submit to a lot.
 
-    One process at a time may do this for a lot; batch does it too while it runs. Others submit, look, fetch and cancel
-    meanwhile. Ctrl-C or SIGTERM stops it in order: what has not finished stays in the lot.
+    Any number of processes may do this for a lot in Postgres, or with a shared budget; else one at a time; batch does
+    it too while it runs. Others submit, look, fetch and cancel meanwhile. Ctrl-C or SIGTERM stops it in order: what has
+    not finished stays in the lot.
 
     \b
     Example:
