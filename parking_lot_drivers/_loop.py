@@ -389,6 +389,8 @@ class Loop:
     def _recover(self, memory: Memory, loaded: Loaded) -> None:
         self.set_aside = (*self.set_aside, *loaded.set_aside)
         stray = [] if self.sharing is None else self.sharing.strays([task for task, _ in loaded.tasks])
+        if self.sharing is not None:
+            self.sharing.count_stale([*memory.words, *self._inputs])
         self.admission = rebuild(self._config, loaded, self.lobby, memory.tickets, stray)
         for live in stray:
             self.runs.interrupt(live.task.id, live.task.epoch)

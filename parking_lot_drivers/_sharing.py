@@ -91,6 +91,8 @@ class Sharing:
         self._routine_at = 0.0
         self._scope: anyio.CancelScope | None = None
         self._stopped = False
+        # The id under which this host held tasks when it last read the lot.
+        self._host = ""
         #: Ends that came too late: the task had been given to others.
         self.stale_finishes = 0
         #: Starts that another host, or the shared budget, was faster with.
@@ -166,6 +168,7 @@ class Sharing:
     def acted(self, plan: Plan) -> None:
         """A turn has been acted upon: keep count, follow what left this host, and see whether more tasks are wanted."""
         self.depth += len(plan.admitted) - len(plan.ended)
+        self.stale_finishes += plan.stale
         for ticket in plan.left:
             self.elsewhere.follow(ticket)
         if plan.outside:
@@ -182,6 +185,14 @@ class Sharing:
             for task_id, live in self._loop.admission.live.items()
             if task_id not in known and (task_id, live.task.epoch) in alive
         ]
+
+    def count_stale(self, inputs: Sequence[Input]) -> None:
+        """The lot was read again. Ends among ``inputs``, which are not saved, come too late if the lease was lost."""
+        before, self._host = self._host, self._queue.host
+        if before != self._host:
+            words = [given.event for given in inputs if isinstance(given, Word)]
+            ends = [event.outcome.status for event in words if isinstance(event, Finished)]
+            self.stale_finishes += len(ends) - ends.count(OutcomeStatus.RETURNED)
 
     def recovered(self, gone: Sequence[Ticket]) -> None:
         """The lot was read again: what this host does not hold may be anywhere, or was never saved."""

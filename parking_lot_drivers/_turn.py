@@ -103,7 +103,8 @@ class Plan:
     """One turn: what to save, and what to do after that.
 
     ``asks``: all that were decided on, whichever way. ``outside``: those admitted that this host's scheduler need not
-    know. ``left``: tickets of tasks that are others' from now on. ``duplicates``: those whose id the queue had already.
+    know. ``left``: tickets of tasks that are others' from now on. ``stale``: how many of these have ended here, too late.
+    ``duplicates``: those whose id the queue had already.
     """
 
     batch: Batch
@@ -116,6 +117,7 @@ class Plan:
     touched: dict[str, Live]
     outside: list[StoredTask]
     left: list[Ticket]
+    stale: int
     duplicates: list[Ask] = attrs.field(factory=list)
 
 
@@ -141,6 +143,7 @@ class Turn:
         self._departed = departed
         self._outside: list[StoredTask] = []
         self._left: list[Ticket] = []
+        self._stale = 0
         self._lobby = lobby
         self._live = live
         self._ending = ending
@@ -284,6 +287,7 @@ class Turn:
             self._touched,
             self._outside,
             self._left,
+            self._stale,
         )
 
     def _checkpoint(self) -> Checkpoint | None:
@@ -342,6 +346,7 @@ class Turn:
             self._departed.add(task_id)
         if live.stray:
             self._left.append(live.ticket)
+            self._stale += 1
             return
         self._touched[task_id] = live
         self._deliver(live.ticket, delivery_of(live.task, live.mailbox, outcome, self._scheduler.now))
