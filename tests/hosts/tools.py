@@ -8,6 +8,7 @@ import anyio
 
 from parking_lot_drivers import ResourcePool
 from parking_lot_drivers.client import LotClient
+from parking_lot_drivers.errors import StoreUnavailable
 
 _AT_ONCE = 50
 
@@ -28,3 +29,16 @@ async def submit(
         for _ in range(min(_AT_ONCE, count)):
             group.start_soon(some)
     return ids
+
+
+async def submit_somehow(pool: ResourcePool, count: int, ids: list[str]) -> None:
+    """Submit tasks one after the other, again where the store fails, under the same key; note the ids."""
+    for number in range(count):
+        while True:
+            try:
+                handle = await pool.submit({"work": 0.01}, idempotency_key=f"somehow {number}")
+            except StoreUnavailable:
+                await anyio.sleep(0.02)
+            else:
+                break
+        ids.append(handle.task_id)
