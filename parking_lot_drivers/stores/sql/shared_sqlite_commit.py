@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from parking_lot_core import OutcomeStatus, ScheduledTask, TaskState
+from parking_lot_core import Checkpoint, OutcomeStatus, ScheduledTask, TaskState
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import Batch, Delivery, StoredTask
 from parking_lot_drivers.shared_ports import Loss, Saved
@@ -20,7 +20,7 @@ from parking_lot_drivers.stores.sql.columns import Row
 from parking_lot_drivers.stores.sql.dialects import SQLITE, fetch_all, fetch_one
 from parking_lot_drivers.stores.sql.grants import Grants, starts_of, without_starts
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
-from parking_lot_drivers.stores.sql.rows import encode_change, encode_task
+from parking_lot_drivers.stores.sql.rows import encode_change, encode_task, wide
 from parking_lot_drivers.stores.sql.shared_sql import Policy
 from parking_lot_drivers.stores.sql.shared_sqlite_sql import SqliteSharing
 from parking_lot_drivers.stores.sql.statements import Statements
@@ -79,7 +79,15 @@ class SharedSqliteCommit:
             self._cursor.executemany(self._sql.delete_request, answers)
         if batch.checkpoint is not None:
             self._cursor.execute(self._sql.keep_checkpoint, (self._pool, encode_checkpoint(batch.checkpoint)))
+            self.keep_shares(batch.checkpoint)
         return self.saved()
+
+    def keep_shares(self, checkpoint: Checkpoint) -> None:
+        """Keep the virtual time and the finish tags, where they are later than those that are kept."""
+        rows = [(self._pool, False, tenant, wide(tag)) for tenant, tag in checkpoint.finish_tags]
+        if checkpoint.virtual_time:
+            rows.append((self._pool, True, "", wide(checkpoint.virtual_time)))
+        self._cursor.executemany(self._sql.keep_shares, rows)
 
     def saved(self) -> Saved:
         """Write the audit trail, and say what was lost and what was asked for."""

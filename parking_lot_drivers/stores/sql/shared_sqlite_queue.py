@@ -9,35 +9,32 @@ from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreUnavailable
-from parking_lot_drivers.ports import Batch, Request
+from parking_lot_drivers.ports import Batch, Request, StoredTask
 from parking_lot_drivers.shared_ports import News, Saved
 from parking_lot_drivers.stores.sql.columns import TASK, Row, Undecodable
 from parking_lot_drivers.stores.sql.dialects import SQLITE, Cursor, fetch_all, fetch_one
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
-from parking_lot_drivers.stores.sql.postgres_queue import PostgresSql
 from parking_lot_drivers.stores.sql.queue import QueueSql
 from parking_lot_drivers.stores.sql.rows import TaskDecoder
 from parking_lot_drivers.stores.sql.set_aside import BadRow
+from parking_lot_drivers.stores.sql.shared_reading import SharedReading
 from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Policy, news_of
 from parking_lot_drivers.stores.sql.shared_sqlite_commit import SharedSqliteCommit
 from parking_lot_drivers.stores.sql.shared_sqlite_schema import TABLES
-from parking_lot_drivers.stores.sql.shared_sqlite_sql import SqliteSharing
+from parking_lot_drivers.stores.sql.shared_sqlite_sql import SQLITE_READING, SqliteSharing
 from parking_lot_drivers.stores.sql.statements import compiled
 
 #: By pool and host: how many news of each kind there have been.
 Counts = Mapping[tuple[str, str], tuple[int, int, int]]
 
 
-class SharedSqliteSql(PostgresSql):
-    """The queue of one pool in the tables of a shared file. Reads as in Postgres."""
+class SharedSqliteSql(SharedReading):
+    """The queue of one pool in the tables of a shared file."""
 
     def __init__(self, pool: str, policy: Policy) -> None:
-        self._pool = pool
-        self._policy = policy
         self._statements = compiled(SQLITE, TABLES.lot)
-        self._common = QueueSql(self._statements, pool)
-        self._sql = SqliteSharing()  # type: ignore[assignment]
         self._own = SqliteSharing()
+        super().__init__(SQLITE_READING, QueueSql(self._statements, pool), pool, policy)
         self.channels = ()
 
     # Writing
@@ -61,6 +58,18 @@ class SharedSqliteSql(PostgresSql):
                 "load it again"
             )
         self._tell(connection, host, news_of(batch))
+        return lambda: saved
+
+    def enqueue(
+        self, connection: Connection, tasks: Sequence[StoredTask], *, shares: Checkpoint | None = None
+    ) -> Callable[[], Saved]:
+        """See ``SharedSql.enqueue``."""
+        work = self._work(connection, "")
+        work.add(tasks)
+        if shares is not None:
+            work.keep_shares(shares)
+        self._tell(connection, "", News.WORK)
+        saved = work.saved()
         return lambda: saved
 
     def _work(self, connection: Connection, host: str) -> SharedSqliteCommit:
@@ -114,7 +123,9 @@ class SharedSqliteSql(PostgresSql):
 
     def lapsed(self, connection: Connection) -> bool:
         """Whether a lease is to be ended, or there are tasks to be adopted."""
-        return bool(fetch_one(connection.connection.cursor(), self._own.lapsed, time.time(), self._pool)[0])
+        return bool(
+            fetch_one(connection.connection.cursor(), self._own.lapsed, time.time(), self._pool, self._budget)[0]
+        )
 
     def end_leases(self, connection: Connection, lease: float) -> None:  # noqa: ARG002
         """See ``SharedSql.end_leases``."""
@@ -122,6 +133,23 @@ class SharedSqliteSql(PostgresSql):
         cursor.execute(self._own.end_leases, (time.time(),))
         if cursor.rowcount:
             cursor.execute(self._own.forget_news)
+        if self._budget is not None:
+            self._free_units(cursor)
+
+    def _free_units(self, cursor: Cursor) -> None:
+        """Take back what dead hosts of other pools hold of the shared budget. Their tasks are left for hosts of those.
+
+        It may be long until somebody opens that pool.
+        """
+        now = time.time()
+        left = fetch_all(cursor, self._own.left_behind, self._budget, self._pool)
+        cursor.executemany(self._own.release, [(pool, task_id) for pool, task_id, *_ in left])
+        if self._policy.audit:
+            rows = [
+                (now, pool, task_id, tenant, "Lapse", *rest, self._budget, None)
+                for pool, task_id, tenant, *rest in left
+            ]
+            cursor.executemany(self._own.record, rows)
 
     def adopt(self, connection: Connection, host: str, limit: int) -> Found:
         """See ``SharedSql.adopt``."""
@@ -157,7 +185,6 @@ class SharedSqliteSql(PostgresSql):
         cursor = connection.connection.cursor()
         counts = {}
         for name, statement in (
-            ("outcomes", self._own.prune_results),
             ("archived tasks", self._own.prune_archive),
             ("audit records", self._own.prune_audit),
         ):

@@ -10,7 +10,8 @@ import re
 
 import attrs
 
-from parking_lot_drivers.stores.sql import columns, postgres_sql
+from parking_lot_drivers.stores.sql import columns
+from parking_lot_drivers.stores.sql.shared_reading import READING, ReadingStatements
 from parking_lot_drivers.stores.sql.shared_sqlite_schema import TABLES
 
 #: The machine's clock, in seconds since the Unix epoch; to the millisecond.
@@ -23,16 +24,9 @@ _task_columns = (*columns.TASK.names, "host")
 _selected = ", ".join(columns.TASK.names)
 
 
-def _reading(name: str) -> str:
-    """A statement that reads as in Postgres, but for the marks of its parameters."""
-    texts = postgres_sql._READING | postgres_sql._HOSTS
-    text = texts[name].strip().format(tasks=_tasks, selected=_selected, now=NOW, results=_results, archive=_archive)
-    return re.sub(r"%\((\w+)\)s", r":\1", text).replace("%%", "%")
-
-
 @attrs.frozen(kw_only=True)
 class SqliteSharing:
-    """SQL text. Parameters are positional (named behind each) in what writes, named in what reads."""
+    """SQL text with positional parameters, which are named before each where they are many."""
 
     lease: str = "SELECT 1 FROM parking_lot_hosts WHERE id = ?"
     add: str = (
@@ -93,6 +87,11 @@ class SqliteSharing:
     draw: str = "UPDATE parking_lot_tasks_numbers SET next = next + ?"
     drawn: str = "SELECT next FROM parking_lot_tasks_numbers"
     shares: str = "SELECT is_clock, tenant, tag FROM parking_lot_shares WHERE pool = ?"
+    # pool, is_clock, tenant, tag
+    keep_shares: str = (
+        "INSERT INTO parking_lot_shares (pool, is_clock, tenant, tag) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (pool, is_clock, tenant) DO UPDATE SET tag = excluded.tag WHERE excluded.tag > tag"
+    )
 
     # id, pool, pid, hostname, started_at, renewed_at, lease_until
     register: str = "INSERT INTO parking_lot_hosts VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -104,10 +103,18 @@ class SqliteSharing:
         "INSERT INTO parking_lot_budgets (name, device, units) VALUES (?, ?, ?) "
         "ON CONFLICT (name, device) DO UPDATE SET units = excluded.units"
     )
-    # now, pool
+    # now, pool, budget
     lapsed: str = (
         "SELECT EXISTS (SELECT 1 FROM parking_lot_hosts WHERE lease_until < ?) OR EXISTS (SELECT 1 FROM "
-        f"{_tasks} WHERE pool = ? AND host IS NOT NULL AND host NOT IN (SELECT id FROM parking_lot_hosts))"
+        f"{_tasks} WHERE pool = ? AND host IS NOT NULL AND host NOT IN (SELECT id FROM parking_lot_hosts)) "
+        "OR EXISTS (SELECT 1 FROM parking_lot_holdings "
+        "WHERE budget = ? AND host NOT IN (SELECT id FROM parking_lot_hosts))"
+    )
+    # budget, pool -> pool, task_id, tenant, host, epoch, device, units
+    left_behind: str = (
+        "SELECT h.pool, h.task_id, coalesce(t.tenant, ''), h.host, h.epoch, h.device, h.units "
+        f"FROM parking_lot_holdings h LEFT JOIN {_tasks} t ON t.pool = h.pool AND t.task_id = h.task_id "
+        "WHERE h.budget = ? AND h.pool <> ? AND h.host NOT IN (SELECT id FROM parking_lot_hosts)"
     )
     # pool, limit -> columns.TASK, host
     orphans: str = (
@@ -133,20 +140,13 @@ class SqliteSharing:
         "DELETE FROM parking_lot_audit WHERE pool = ? AND at < ? "
         "AND number < (SELECT max(number) FROM parking_lot_audit)"
     )
-    prune_results: str = (
-        f"DELETE FROM {_results} WHERE pool = ? AND finished_at < ? AND cursor < (SELECT max(cursor) FROM {_results})"
-    )
 
-    window: str = attrs.field(factory=lambda: _reading("window"))
-    others: str = attrs.field(factory=lambda: _reading("others"))
-    oldest: str = attrs.field(factory=lambda: _reading("oldest"))
-    due: str = attrs.field(factory=lambda: _reading("due"))
-    expiring: str = attrs.field(factory=lambda: _reading("expiring"))
-    small: str = attrs.field(factory=lambda: _reading("small"))
-    mine: str = attrs.field(factory=lambda: _reading("mine"))
-    depth: str = attrs.field(factory=lambda: _reading("depth"))
-    hosts: str = attrs.field(factory=lambda: _reading("hosts"))
-    host_ids: str = attrs.field(factory=lambda: _reading("host_ids"))
-    held_elsewhere: str = (
-        "SELECT device, sum(units) FROM parking_lot_holdings WHERE budget = :budget AND host <> :host GROUP BY device"
-    )
+
+def _reading(text: str) -> str:
+    """A statement of ``READING`` as SQLite takes it."""
+    text = text.strip().format(tasks=_tasks, selected=_selected, now=NOW)
+    return re.sub(r"%\((\w+)\)s", r":\1", text).replace("%%", "%")
+
+
+#: Parameters are named here.
+SQLITE_READING = ReadingStatements(**{name: _reading(text) for name, text in READING.items()})

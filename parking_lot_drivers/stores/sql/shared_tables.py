@@ -172,7 +172,8 @@ def _shares(metadata: MetaData) -> Table:
         _text("pool", key=True),
         Column("is_clock", Boolean, primary_key=True),
         _text("tenant", key=True),
-        Column("tag", Numeric(asdecimal=False), nullable=False),
+        # As in ``tables.py``: past 64 bits, and in SQLite as it was given.
+        Column("tag", Numeric(asdecimal=False).with_variant(LargeBinary(), "sqlite"), nullable=False),
     )
 
 
