@@ -27,7 +27,7 @@ def test_help_tells_commands_and_exit_codes(parking_lot: Run) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     for name, summary in COMMANDS.items():
-        assert f"  {name:<7} {summary}\n" in done.stdout  # none is cut short
+        assert f"  {name:<{max(map(len, COMMANDS))}}  {summary}\n" in done.stdout  # none is cut short
     for code, meaning in MEANINGS.items():
         assert f"    {code.value:<4} {meaning}" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
