@@ -10,11 +10,95 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Iterable
+
+import attrs
 
 from parking_lot_core import MailboxKey, Priority, ResourceCost, TaskMetadata
-from parking_lot_drivers.errors import InvalidTask
+from parking_lot_drivers.codec import encode
+from parking_lot_drivers.errors import DuplicateTask, InvalidTask, SubmitError, TaskTooLarge
 
 _WHOLE_MAX = 2**53
+
+
+@attrs.frozen
+class NewTask:
+    """One task of ``submit_many``: what ``ResourcePool.submit`` takes, with the same meaning and defaults."""
+
+    payload: object
+    units: int = attrs.field(default=1, kw_only=True)
+    priority: Priority | str = attrs.field(default=Priority.NORMAL, kw_only=True)
+    tenant: str = attrs.field(default="", kw_only=True)
+    mailbox: MailboxKey | None = attrs.field(default=None, kw_only=True)
+    timeout: float | None = attrs.field(default=None, kw_only=True)
+    run_timeout: float | None = attrs.field(default=None, kw_only=True)
+    delay: float | None = attrs.field(default=None, kw_only=True)
+    max_attempts: int | None = attrs.field(default=None, kw_only=True)
+    idempotency_key: str | None = attrs.field(default=None, kw_only=True)
+    task_id: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """A submission, checked and encoded.
+
+    ``named``: whether the caller has chosen its id, so that it may be taken. ``again_is_fine``: whether that is no
+    error, because the caller named it by an idempotency key.
+    """
+
+    metadata: TaskMetadata
+    payload: bytes
+    mailbox: MailboxKey
+    named: bool
+    again_is_fine: bool
+
+
+def prepared(pool: str, task: NewTask, now: float, largest: int | None = None) -> Prepared:
+    """Check and encode one task, submitted ``now`` (seconds since the Unix epoch).
+
+    ``largest``: the most units that it may need, if that is known. Raises ``InvalidTask``, ``PayloadNotEncodable`` or
+    ``TaskTooLarge``.
+    """
+    metadata = metadata_of(
+        task_id_of(pool, task.task_id, task.idempotency_key),
+        now,
+        units=task.units,
+        priority=task.priority,
+        tenant=task.tenant,
+        timeout=task.timeout,
+        run_timeout=task.run_timeout,
+        delay=task.delay,
+        max_attempts=task.max_attempts,
+    )
+    if largest is not None and task.units > largest:
+        raise TaskTooLarge(task.units, largest)
+    keyed = task.idempotency_key is not None
+    return Prepared(
+        metadata, encode(task.payload), mailbox_of(task.mailbox, task.tenant), keyed or task.task_id is not None, keyed
+    )
+
+
+def all_prepared(pool: str, tasks: Iterable[NewTask], now: float, largest: int | None) -> list[Prepared]:
+    """The same for the tasks of one call. What is raised names the task, by its place from 0.
+
+    Also raises ``DuplicateTask`` if two of them have the same ``task_id``.
+    """
+    found: list[Prepared] = []
+    ids: dict[str, bool] = {}
+    for place, task in enumerate(tasks):
+        try:
+            if not isinstance(task, NewTask):
+                raise InvalidTask(f"expected a NewTask, got {type(task).__name__}")
+            each = prepared(pool, task, now, largest)
+            task_id = each.metadata.id
+            if task_id in ids and not (each.again_is_fine and ids[task_id]):
+                raise DuplicateTask(f"task_id: {task_id!r} is that of an earlier task of the same call")
+        except SubmitError as error:
+            error.args = (f"tasks[{place}]: {error}",)
+            raise
+        ids[task_id] = each.again_is_fine
+        found.append(each)
+    return found
 
 
 def task_id_of(pool: str, task_id: str | None, key: str | None) -> str:

@@ -1,61 +1,33 @@
 """A lot as seen from a process that does not schedule it: submit, look, cancel, fetch, wait.
 
 What a client asks for is durable in the lot when the call returns, also while no process schedules the lot. The next
-one that does takes it up. Nothing here decides anything: that is the business of the scheduling process.
+one that does takes it up. In a lot that hosts share, submissions are tasks that wait from then on; in a lot of one
+process they are requests, which that process admits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import anyio
 import anyio.to_thread
-import attrs
 
-from parking_lot_core import (
-    Explanation,
-    MailboxKey,
-    OutcomeStatus,
-    PoolConfig,
-    Priority,
-    ScheduledTask,
-    Scheduler,
-    TaskMetadata,
-    TaskState,
-)
-from parking_lot_drivers._submission import mailbox_of, metadata_of, task_id_of
-from parking_lot_drivers.codec import encode
-from parking_lot_drivers.errors import ConfigError, DuplicateTask, TaskTooLarge, UnknownTask
+from parking_lot_core import Explanation, MailboxKey, PoolConfig, Priority
+from parking_lot_drivers._arrivals import Arrivals
+from parking_lot_drivers._entrance import ByCommit, ByRequest, Entrance, duplicate
+from parking_lot_drivers._standing import Standing as Standing
+from parking_lot_drivers._standing import Standings, explained
+from parking_lot_drivers._submission import NewTask, Prepared, all_prepared, prepared
+from parking_lot_drivers._transactions import Transactions
+from parking_lot_drivers.errors import ConfigError, TaskTooLarge, UnknownTask
 from parking_lot_drivers.handle import Results, TaskResult
-from parking_lot_drivers.ports import Host, Loaded, Mailbox, Overview, Request, TaskQueue
+from parking_lot_drivers.ports import Host, Mailbox, Overview, Request, TaskQueue
 from parking_lot_drivers.shared_ports import SharedQueue
 
 _POLL_S = 0.02
 _POLL_MAX_S = 0.5
-_PAGE = 1000
-
-
-@attrs.frozen(kw_only=True)
-class Standing:
-    """Where one task stands. Times in seconds since the Unix epoch.
-
-    Attributes:
-        task_id: the task's id.
-        state: ``TaskState.NEW`` while it is posted and no scheduling process has taken it yet; then its state in the
-            queue; in the end how it ended.
-        since: when it was posted, admitted, started or ended, whichever was last.
-        metadata: what its submitter said; ``None`` once it has ended.
-        task: how the scheduler keeps it; ``None`` before and after.
-        result: its outcome; ``None`` before the end.
-    """
-
-    task_id: str
-    state: TaskState | OutcomeStatus
-    since: float
-    metadata: TaskMetadata | None = None
-    task: ScheduledTask | None = None
-    result: TaskResult | None = None
 
 
 class LotClient:
@@ -75,6 +47,14 @@ class LotClient:
         self._queue = queue
         self._mailbox = mailbox
         self._results = None if mailbox is None else Results(mailbox)
+        self._standings = Standings(queue, self._results)
+        self._transactions = Transactions(queue, pool, policy)
+        self._entrance: Entrance = ByRequest(queue, policy)
+        self._arrivals: Arrivals | None = None
+        together = mailbox is not None and queue.adopt(mailbox)
+        if isinstance(queue, SharedQueue):
+            self._entrance = ByCommit(queue, mailbox, policy, together=together)
+            self._arrivals = None if mailbox is None else Arrivals(queue, mailbox)
 
     async def __aenter__(self) -> LotClient:
         try:
@@ -112,33 +92,82 @@ class LotClient:
         idempotency_key: str | None = None,
         task_id: str | None = None,
     ) -> str:
-        """Post a task and return its id. The arguments are those of ``ResourcePool.submit``.
+        """Submit a task and return its id. The arguments are those of ``ResourcePool.submit``.
 
-        ``timeout`` and ``delay`` count from now. A post that is refused later, because the pool has shrunk, ends as
-        ``REJECTED`` in the mailbox. Raises ``TaskTooLarge``, ``DuplicateTask``, ``InvalidTask``,
-        ``PayloadNotEncodable`` or ``StoreError``; then nothing of the task is kept.
+        ``timeout`` and ``delay`` count from now. In a lot of one process, a task that is refused later, because the
+        pool has shrunk, ends as ``REJECTED`` in the mailbox, and one for which there is no room waits for it; in a lot
+        that hosts share, ``QueueFull`` is raised here. Also raises ``TaskTooLarge``, ``DuplicateTask``,
+        ``InvalidTask``, ``PayloadNotEncodable`` or ``StoreError``; then nothing of the task is kept, except that a
+        connection that breaks in a commit leaves that open: submit again, with an ``idempotency_key``.
         """
-        now = time.time()
-        metadata = metadata_of(
-            task_id_of(self.pool, task_id, idempotency_key),
-            now,
+        task = NewTask(
+            payload,
             units=units,
             priority=priority,
             tenant=tenant,
+            mailbox=mailbox,
             timeout=timeout,
             run_timeout=run_timeout,
             delay=delay,
             max_attempts=max_attempts,
+            idempotency_key=idempotency_key,
+            task_id=task_id,
         )
-        body = encode(payload)
-        await self._check_size(units)
-        if task_id is not None and await self._find(task_id) is not None:
-            raise DuplicateTask(f"task {task_id!r} is in the lot, or its outcome in the mailbox, already")
-        request = Request(
-            number=0, task_id=metadata.id, at=now, task=metadata, payload=body, mailbox=mailbox_of(mailbox, tenant)
-        )
-        await self._queue.post(request)
-        return metadata.id
+        found = prepared(self.pool, task, time.time())
+        await self._check_size([found])
+        await self._enter([found])
+        return found.metadata.id
+
+    async def submit_many(self, tasks: Iterable[NewTask], *, wait: bool = False) -> list[str]:
+        """Submit tasks in one transaction and return their ids, in order.
+
+        All are checked and encoded before anything is sent: one that is bad refuses all, and the error names its place.
+        If the lot has not room for all, ``QueueFull`` is raised, or with ``wait`` they wait for it. Raises like
+        ``submit``.
+        """
+        found = all_prepared(self.pool, tasks, time.time(), None)
+        await self._check_size(found)
+        if found:
+            await self._enter(found, wait=wait, place=True)
+        return [task.metadata.id for task in found]
+
+    async def _enter(self, tasks: list[Prepared], *, wait: bool = False, place: bool = False) -> None:
+        for number, task in enumerate(tasks):
+            if task.named and not task.again_is_fine and await self._standings.find(task.metadata.id) is not None:
+                error = duplicate(task.metadata.id)
+                if place:
+                    error.args = (f"tasks[{number}]: {error}",)
+                raise error
+        await self._entrance.enter(tasks, wait=wait)
+
+    async def _check_size(self, tasks: list[Prepared]) -> None:
+        largest = max(self.policy.budgets.values())
+        if all(task.metadata.units <= largest for task in tasks):
+            return
+        if not isinstance(self._queue, SharedQueue):
+            checkpoint = (await self.overview(limit=1)).checkpoint
+            devices = checkpoint.devices if checkpoint else ()
+            largest = max([largest, *(device.capacity_max for device in devices)])
+        for place, task in enumerate(tasks):
+            if task.metadata.units > largest:
+                error = TaskTooLarge(task.metadata.units, largest)
+                if len(tasks) > 1:
+                    error.args = (f"tasks[{place}]: {error}",)
+                raise error
+
+    def submit_in(self, connection: Any, payload: object, **options: Any) -> str:
+        """Submit in a transaction of yours: the task is kept if it commits, and never was if it rolls back.
+
+        ``connection`` is a SQLAlchemy ``Connection`` or ``Session`` to the database where the queue is; ``options`` are
+        those of ``submit``. The client need not be entered. Until you commit, others may have to wait: on an embedded
+        file, all who write. Raises ``SubmitError``, ``ConfigError`` for a queue that is in no database,
+        ``SchemaMissing``, and what SQLAlchemy raises.
+        """
+        return self._transactions.submit_in(connection, NewTask(payload, **options))
+
+    async def submit_in_async(self, connection: Any, payload: object, **options: Any) -> str:
+        """The same for an ``AsyncConnection`` or ``AsyncSession``."""
+        return await self._transactions.submit_in_async(connection, NewTask(payload, **options))
 
     async def cancel(self, task_id: str) -> Standing:
         """Ask for a task to be stopped; does nothing if it has ended. Returns where it stood.
@@ -150,20 +179,11 @@ class LotClient:
             await self._queue.post(Request(number=0, task_id=task_id, at=time.time()))
         return standing
 
-    async def _check_size(self, units: int) -> None:
-        largest = max(self.policy.budgets.values())
-        if units <= largest:
-            return
-        checkpoint = (await self.overview(limit=1)).checkpoint
-        largest = max([largest, *(device.capacity_max for device in checkpoint.devices)] if checkpoint else [largest])
-        if units > largest:
-            raise TaskTooLarge(units, largest)
-
     # -- looking -------------------------------------------------------------------------------------------------
 
     async def status(self, task_id: str) -> Standing:
         """Where a task stands, or how it ended. Raises ``UnknownTask`` or ``StoreError``."""
-        standing = await self._find(task_id)
+        standing = await self._standings.find(task_id)
         if standing is None:
             raise self._unknown(task_id)
         return standing
@@ -172,18 +192,14 @@ class LotClient:
         """Why a task waits, by the lot as it was last saved; ``None`` if it is not in the queue.
 
         ``None`` also while no process schedules the lot: then it waits for one. Reads all tasks of the lot, without
-        their payloads. Raises ``StoreError``.
+        their payloads. Where several hosts share the lot, it speaks as if one host ran all that runs. Raises
+        ``StoreError``.
         """
         if (await self.overview(limit=1)).host is None:
             return None
         loaded = await self._queue.load()
-        return await anyio.to_thread.run_sync(self._explain, loaded, task_id)
-
-    def _explain(self, loaded: Loaded, task_id: str) -> Explanation | None:
-        if loaded.checkpoint is None:
-            return None
-        scheduler = Scheduler.restore(self.policy, [task for task, _ in loaded.tasks], loaded.checkpoint)
-        return scheduler.explain(task_id)
+        shared = isinstance(self._queue, SharedQueue)
+        return await anyio.to_thread.run_sync(explained, self.policy, loaded, task_id, shared)
 
     async def overview(self, *, limit: int = 20) -> Overview:
         """The lot as a whole, with the first ``limit`` waiting tasks. Raises ``StoreError``."""
@@ -195,35 +211,6 @@ class LotClient:
             return await self._queue.hosts()
         host = (await self.overview(limit=1)).host
         return [] if host is None else [host]
-
-    async def _find(self, task_id: str) -> Standing | None:
-        # A task moves from the requests to the queue to the mailbox. Looking in that order misses none; the first two
-        # looks only spare most callers the slow one.
-        found = await self._in_queue(task_id) or await self._in_mailbox(task_id)
-        found = found or await self._among_requests(task_id)
-        return found or await self._in_queue(task_id) or await self._in_mailbox(task_id)
-
-    async def _in_queue(self, task_id: str) -> Standing | None:
-        task = await self._queue.get(task_id)
-        if task is None:
-            return None
-        since = task.admitted_at if task.started_at is None else task.started_at
-        return Standing(task_id=task_id, state=task.state, since=since, metadata=task.metadata, task=task)
-
-    async def _in_mailbox(self, task_id: str) -> Standing | None:
-        result = None if self._results is None else await self._results.get(task_id)
-        if result is None:
-            return None
-        return Standing(task_id=task_id, state=result.status, since=result.finished_at, result=result)
-
-    async def _among_requests(self, task_id: str) -> Standing | None:
-        after = 0
-        while found := await self._queue.requests(after=after, limit=_PAGE):
-            for request in found:
-                if request.task_id == task_id and request.task is not None:
-                    return Standing(task_id=task_id, state=TaskState.NEW, since=request.at, metadata=request.task)
-            after = found[-1].number
-        return None
 
     def _unknown(self, task_id: str) -> UnknownTask:
         if self._mailbox is None:
@@ -253,12 +240,22 @@ class LotClient:
         """
         mailbox = self.check_mailbox()
         deadline = anyio.current_time() + timeout
-        for pause in _pauses():
-            found = await mailbox.fetch(key, after=after, limit=limit)
-            left = deadline - anyio.current_time()
-            if found or left <= 0:
-                return found
-            await anyio.sleep(min(pause, left))
+        waiter = None if self._arrivals is None or timeout <= 0 else self._arrivals.expect(None)
+        try:
+            for pause in _pauses():
+                found = await mailbox.fetch(key, after=after, limit=limit)
+                left = deadline - anyio.current_time()
+                if found or left <= 0:
+                    return found
+                if waiter is None or self._arrivals is None:
+                    await anyio.sleep(min(pause, left))
+                    continue
+                with anyio.move_on_after(left):
+                    await self._arrivals.wait(waiter)
+                waiter.arrived = False
+        finally:
+            if waiter is not None and self._arrivals is not None:
+                self._arrivals.leave(waiter)
         raise AssertionError("unreachable")
 
     async def wait(self, task_id: str, timeout: float | None = None) -> TaskResult:
@@ -267,15 +264,35 @@ class LotClient:
         Raises ``TimeoutError`` after ``timeout`` seconds, ``UnknownTask``, ``ConfigError`` or ``StoreError``.
         """
         mailbox = self.check_mailbox()
-        standing = await self.status(task_id)
-        if standing.result is not None:
-            return standing.result
         with anyio.fail_after(timeout):
+            if self._arrivals is not None:
+                return await self._wait_shared(self._arrivals, mailbox, task_id)
+            standing = await self.status(task_id)
+            if standing.result is not None:
+                return standing.result
             for pause in _pauses():
                 if (result := await mailbox.get(task_id)) is not None:
                     return result
                 await anyio.sleep(pause)
         raise AssertionError("unreachable")
+
+    async def _wait_shared(self, arrivals: Arrivals, mailbox: Results, task_id: str) -> TaskResult:
+        waiter = arrivals.expect(task_id)  # first, so that nothing is missed while one looks
+        try:
+            standing = await self.status(task_id)
+            if standing.result is not None:
+                return standing.result
+            while True:
+                await arrivals.wait(waiter)
+                if (result := await mailbox.get(task_id)) is not None:
+                    return result
+                waiter.arrived = False
+        finally:
+            arrivals.leave(waiter)
+
+    async def result(self, task_id: str, timeout: float | None = None) -> object:
+        """Wait for the value of a task. Raises the ``TaskError`` that fits if there is none, and like ``wait``."""
+        return (await self.wait(task_id, timeout)).unwrap()
 
 
 def _pauses() -> Iterator[float]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import abc
 import threading
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
 from parking_lot_core import Checkpoint, MailboxKey, OutcomeStatus, ScheduledTask, TaskMetadata
+from parking_lot_drivers.errors import ConfigError
 
 _Self = TypeVar("_Self")
 
@@ -167,6 +168,26 @@ class Mailbox(abc.ABC):
         """Release what was opened. Safe to call twice, and without ``open``."""
 
 
+#: Makes a task of a submission, given numbers and fair-share tags, and how many tasks the lot holds. Also returns the
+#: finish tags of tenants to be kept, if there are any.
+Admit: TypeAlias = Callable[[Checkpoint, int], tuple[StoredTask, Checkpoint | None]]
+
+
+@attrs.frozen(kw_only=True)
+class Need:
+    """What a submission in a transaction of the caller's needs to know.
+
+    Attributes:
+        once: whether the caller has chosen the id, so that it may be taken, or have an outcome.
+        count: how far the tasks of the lot are to be counted; ``None``: not at all.
+        shares: whether the fair-share tags are wanted.
+    """
+
+    once: bool
+    count: int | None
+    shares: bool
+
+
 class TaskQueue(abc.ABC):
     """Keeps the tasks of one pool that have no outcome yet."""
 
@@ -206,6 +227,20 @@ class TaskQueue(abc.ABC):
     @abc.abstractmethod
     async def post(self, request: Request) -> int:
         """From a process that does not schedule: keep the request durably, and return the number it was given."""
+
+    async def post_all(self, requests: Sequence[Request]) -> None:
+        """The same for several requests; in one transaction, where the store has transactions."""
+        for request in requests:
+            await self.post(request)
+
+    def submit_in(self, connection: Any, request: Request, admit: Admit, need: Need) -> bool:  # noqa: ARG002
+        """Keep a submission in a transaction of the caller's.
+
+        ``connection`` is SQLAlchemy's ``Connection`` or ``Session``. The queue need not be open. Returns False if the id is taken, and ``need.once``. Raises ``ConfigError`` for a
+        queue that is in no database, ``InvalidTask`` for a connection to another one, ``SchemaMissing``, what ``admit``
+        raises, and what SQLAlchemy raises.
+        """
+        raise ConfigError("this queue is in no database, so that no transaction of yours can have a part in it")
 
     @abc.abstractmethod
     async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
-from parking_lot_drivers.ports import Batch, Host, Loaded, SetAside, TaskQueue
+from parking_lot_drivers.ports import Batch, Host, Loaded, SetAside, StoredTask, TaskQueue
 
 
 class Loss(enum.Enum):
@@ -157,6 +157,20 @@ class SharedQueue(TaskQueue):
 
         Raises ``StoreUnavailable`` if nothing was kept or that cannot be known, also when the lease has lapsed.
         """
+
+    @abc.abstractmethod
+    async def enqueue(
+        self, tasks: Sequence[StoredTask], *, once: Sequence[str] = (), shares: Checkpoint | None = None
+    ) -> Saved:
+        """From anybody, host or not: keep new tasks that wait, in one transaction.
+
+        Lost are those whose id the queue has, and those of the ids ``once`` that have an outcome in the mailbox that
+        was adopted. ``shares``: the finish tags of tenants after these tasks. Raises ``StoreUnavailable``.
+        """
+
+    @abc.abstractmethod
+    async def depth(self, limit: int) -> int:
+        """How many tasks the lot holds, parked and running, on all hosts; ``limit``, if they are more than that."""
 
     @abc.abstractmethod
     async def window(self, limit: int, *, free: int = 0) -> Window:

@@ -9,21 +9,22 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
-from parking_lot_drivers.ports import Batch, Host, Loaded, Overview, Request
-from parking_lot_drivers.shared_ports import AuditFilter, AuditRecord, News, Saved, SharedQueue, Window
+from parking_lot_drivers.ports import Admit, Batch, Host, Loaded, Need, Overview, Request, StoredTask
+from parking_lot_drivers.shared_ports import AuditFilter, AuditRecord, Loss, News, Saved, SharedQueue, Window
 from parking_lot_drivers.stores._heartbeat import Ear, Heartbeat
 from parking_lot_drivers.stores._worker import loop_entry
 from parking_lot_drivers.stores.sql import audit
+from parking_lot_drivers.stores.sql.callers import connection_of
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
-from parking_lot_drivers.stores.sql.shared_sql import HostRow, Look, SharedSql, news_of
+from parking_lot_drivers.stores.sql.shared_sql import Entry, HostRow, Look, SharedSql, news_of
 
 _T = TypeVar("_T")
 
@@ -169,6 +170,34 @@ class SharedSqlQueue(SharedQueue):
         self._tell(news_of(batch))
         return finish()
 
+    async def enqueue(
+        self, tasks: Sequence[StoredTask], *, once: Sequence[str] = (), shares: Checkpoint | None = None
+    ) -> Saved:
+        """See ``SharedQueue.enqueue``."""
+        mailbox, ended = self._mailbox, set[str]()
+
+        def insert(connection: Connection) -> Callable[[], Saved]:
+            new = [stored for stored in tasks if stored.task.id not in ended]
+            finish = self._sql.enqueue(connection, new, shares=shares)
+            left = [task_id for task_id in once if task_id not in ended]
+            # After the insert: whoever had the id has ended by then, and its outcome can be seen.
+            if left and mailbox is not None and (found := mailbox.ended(connection, left) - finish().lost.keys()):
+                raise _AlreadyEnded(found)
+            return finish
+
+        while True:
+            try:
+                saved = (await self._writer.write(insert, pipeline=self._pipelined))()
+            except _AlreadyEnded as error:  # nothing was kept: once more without them
+                ended |= error.task_ids
+                continue
+            self._tell(News.WORK)
+            return Saved(lost={**saved.lost, **dict.fromkeys(ended, Loss.DUPLICATE)})
+
+    async def depth(self, limit: int) -> int:
+        """See ``SharedQueue.depth``."""
+        return await self._reader.read(lambda connection: self._sql.depth(connection, limit))
+
     def _tell(self, news: News) -> None:
         if news and self._heartbeat is not None:
             self._heartbeat.tell(news)
@@ -234,6 +263,24 @@ class SharedSqlQueue(SharedQueue):
         (tasks, bad), checkpoint = await self._writer.read(self._sql.load, snapshot=True)
         await self._set_aside(bad)
         return Loaded(tasks=tasks, checkpoint=checkpoint, set_aside=reports(bad))
+
+    # -- in a transaction of the caller's ---------------------------------------------------------------------------
+
+    def submit_in(self, connection: Any, request: Request, admit: Admit, need: Need) -> bool:
+        """See ``TaskQueue.submit_in``."""
+        entry = Entry(
+            task_id=request.task_id,
+            admit=admit,
+            need=need,
+            where=self._writer.where,
+            database=self._database_name(),
+            together=self._mailbox is not None,
+        )
+        return self._sql.insert_for(connection_of(connection), entry)
+
+    def _database_name(self) -> str | None:
+        """The database's name, where the server has several; for those who inherit."""
+        return None
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -315,3 +362,11 @@ class SharedSqlQueue(SharedQueue):
     async def _set_aside(self, bad: Sequence[BadRow]) -> None:
         if bad and self._row is not None:
             await self._writer.write(lambda connection: self._sql.set_aside(connection, bad))
+
+
+class _AlreadyEnded(Exception):
+    """Tasks that were to be inserted have outcomes: the transaction must not be kept."""
+
+    def __init__(self, task_ids: set[str]) -> None:
+        self.task_ids = task_ids
+        super().__init__(task_ids)

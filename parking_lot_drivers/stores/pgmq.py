@@ -22,6 +22,7 @@ from parking_lot_drivers.stores._shared_queue import LEASE, POLL, SharedSqlQueue
 from parking_lot_drivers.stores.postgres import PostgresEar, PostgresMailbox, prepare
 from parking_lot_drivers.stores.sql.pgmq_queue import PgmqSql
 from parking_lot_drivers.stores.sql.pgmq_schema import check_package, checked, make_sure, parts_of, tables_of
+from parking_lot_drivers.stores.sql.postgres_connection import database_of
 from parking_lot_drivers.stores.sql.postgres_database import PostgresDatabase
 from parking_lot_drivers.stores.sql.shared_sql import Policy
 
@@ -75,6 +76,9 @@ class PgmqQueue(SharedSqlQueue):
             poll=poll,
             aging=aging,
         )
+
+    def _database_name(self) -> str | None:
+        return database_of(self.url)
 
     def adopt(self, mailbox: Mailbox) -> bool:
         """True for a ``PostgresMailbox`` in the same database."""

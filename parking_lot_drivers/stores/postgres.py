@@ -18,7 +18,7 @@ from parking_lot_drivers.stores._shared_queue import LEASE, POLL, SharedSqlQueue
 from parking_lot_drivers.stores.sql import postgres_schema
 from parking_lot_drivers.stores.sql.dialects import POSTGRES
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
-from parking_lot_drivers.stores.sql.postgres_connection import PostgresConnection, connect, told, where
+from parking_lot_drivers.stores.sql.postgres_connection import PostgresConnection, connect, database_of, told, where
 from parking_lot_drivers.stores.sql.postgres_database import PostgresDatabase
 from parking_lot_drivers.stores.sql.postgres_queue import PostgresSql
 from parking_lot_drivers.stores.sql.postgres_schema import Part
@@ -147,6 +147,9 @@ class PostgresQueue(SharedSqlQueue):
             poll=poll,
             aging=aging,
         )
+
+    def _database_name(self) -> str | None:
+        return database_of(self.url)
 
     def adopt(self, mailbox: Mailbox) -> bool:
         """True for a ``PostgresMailbox`` in the same database."""

@@ -12,30 +12,36 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import attrs
+from sqlalchemy import Connection
 
 from parking_lot_core import MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.ports import (
+    Admit,
     Batch,
     Delivery,
     Host,
     Loaded,
     Mailbox,
     Message,
+    Need,
     Overview,
     Request,
     TaskQueue,
 )
 from parking_lot_drivers.stores._lease import FileLease
 from parking_lot_drivers.stores._pruning import prune_outcomes
+from parking_lot_drivers.stores.sql.callers import connection_of
 from parking_lot_drivers.stores.sql.dialects import SQLITE
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.queue import QueueSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
 from parking_lot_drivers.stores.sql.sqlite_database import SqliteDatabase
+from parking_lot_drivers.stores.sql.sqlite_insert import insert_request
 from parking_lot_drivers.stores.sql.statements import compiled
 
 #: How often the scheduling process looks for requests of others, in seconds. A look costs some microseconds.
@@ -109,6 +115,7 @@ class SqliteQueue(TaskQueue):
 
     def __init__(self, file: Path, pool: str, *, busy_timeout: float = 5.0) -> None:
         self.file = Path(file).resolve()
+        self._pool = pool
         self._sql = QueueSql(compiled(SQLITE), pool)
         self._writer = SqliteDatabase(self.file, busy_timeout=busy_timeout)
         self._reader = SqliteDatabase(self.file, busy_timeout=busy_timeout)
@@ -169,6 +176,20 @@ class SqliteQueue(TaskQueue):
         number = await self._writer.write(lambda connection: self._sql.post(connection, request))
         self._version_seen = None  # A connection's own commits do not change its data_version.
         return number
+
+    async def post_all(self, requests: Sequence[Request]) -> None:
+        """Keep several requests in one transaction. Raises ``StoreUnavailable``."""
+
+        def post(connection: Connection) -> None:
+            for request in requests:
+                self._sql.post(connection, request)
+
+        await self._writer.write(post)
+        self._version_seen = None
+
+    def submit_in(self, connection: Any, request: Request, admit: Admit, need: Need) -> bool:  # noqa: ARG002
+        """See ``TaskQueue.submit_in``. What is kept is a request: the scheduling process admits the task."""
+        return insert_request(connection_of(connection), self.file, self._pool, request, new=need.once)
 
     async def requests(self, *, after: int = 0, limit: int = 1000) -> list[Request]:
         """Requests not yet answered past ``after``, oldest first. Raises ``StoreUnavailable``."""

@@ -49,6 +49,12 @@ def decode_checkpoint(text: object) -> Checkpoint:
         raise Undecodable(f"checkpoint: {error!r}") from error
 
 
+def share_rows(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """The pool's virtual time and the finish tags of its tenants, as rows of ``parking_lot_shares``."""
+    clock = [{"is_clock": True, "tenant": "", "tag": checkpoint.virtual_time}] if checkpoint.virtual_time else []
+    return clock + [{"is_clock": False, "tenant": tenant, "tag": tag} for tenant, tag in checkpoint.finish_tags]
+
+
 def _device(device: Any, configured: Any, capacity: Any, capacity_max: Any) -> DeviceRecord:
     return DeviceRecord(
         device=_is(str, device),

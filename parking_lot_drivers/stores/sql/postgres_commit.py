@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection
 
-from parking_lot_core import ScheduledTask, TaskState
+from parking_lot_core import Checkpoint, ScheduledTask, TaskState
 from parking_lot_drivers.ports import Batch, Delivery, StoredTask
 from parking_lot_drivers.shared_ports import Loss, Saved, SharedBudget
-from parking_lot_drivers.stores.sql.checkpoints import encode_checkpoint
+from parking_lot_drivers.stores.sql.checkpoints import encode_checkpoint, share_rows
 from parking_lot_drivers.stores.sql.dialects import Cursor
 from parking_lot_drivers.stores.sql.grants import Grants, as_waiting
 from parking_lot_drivers.stores.sql.postgres_sql import CHANGE_KEYS, OUTCOME_KEYS, TASK_KEYS, PostgresStatements
@@ -31,7 +31,9 @@ class PostgresCommit:
     before the commit that everything held.
     """
 
-    def __init__(self, sql: PostgresStatements, connection: Connection, pool: str, host: str, policy: Policy) -> None:
+    def __init__(
+        self, sql: PostgresStatements, connection: Connection, pool: str, host: str | None, policy: Policy
+    ) -> None:
         self._sql = sql
         self._driver: Any = connection.connection.driver_connection
         self._budget: SharedBudget | None = policy.budget
@@ -76,6 +78,21 @@ class PostgresCommit:
             self.send(self._sql.delete_requests, numbers=list(batch.answered), all=strict)
         if batch.checkpoint is not None:
             self.send(self._sql.keep_checkpoint, body=encode_checkpoint(batch.checkpoint))
+            self._keep_shares(batch.checkpoint)
+
+    def enqueue(self, tasks: Sequence[StoredTask], shares: Checkpoint | None) -> None:
+        """Send new tasks that wait."""
+        if tasks:
+            self._add(tasks)
+        if shares is not None:
+            self._keep_shares(shares)
+
+    def row_of(self, stored: StoredTask) -> tuple[dict[str, object], object]:
+        """A new task as an element of ``rows``, and of ``bodies``, of the statement ``add``."""
+        return self._object(stored), self._body(stored.payload)
+
+    def _keep_shares(self, checkpoint: Checkpoint) -> None:
+        self.send(self._sql.keep_shares, rows=json_text(share_rows(checkpoint)))
 
     # -- ends ----------------------------------------------------------------------------------------------------
 

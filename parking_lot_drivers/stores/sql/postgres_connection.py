@@ -109,6 +109,11 @@ def where(url: str) -> str:
     return words + (f' as user "{user}"' if user else "")
 
 
+def database_of(url: str) -> str | None:
+    """The name of the database, if the URL gives it. Raises ``ConfigError`` for a URL that cannot be read."""
+    return _parts(url).get("dbname")
+
+
 def may_pass(error: psycopg.Error) -> bool:
     """Whether a refused connection is worth another attempt: the server is down, starting, full, or not in reach."""
     return isinstance(error, psycopg.OperationalError) and _refusal(error) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -11,15 +12,16 @@ from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreUnavailable
-from parking_lot_drivers.ports import Batch, Host, Overview, Request
+from parking_lot_drivers.ports import Batch, Host, Overview, Request, StoredTask
 from parking_lot_drivers.shared_ports import Saved, Window
 from parking_lot_drivers.stores.sql.dialects import POSTGRES, Cursor
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.postgres_commit import PostgresCommit, json_text
+from parking_lot_drivers.stores.sql.postgres_insert import insert_for
 from parking_lot_drivers.stores.sql.postgres_sql import postgres_statements
 from parking_lot_drivers.stores.sql.queue import QueueSql, decoded_tasks
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
-from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Look, Policy, SharedSql
+from parking_lot_drivers.stores.sql.shared_sql import Entry, Found, HostRow, Look, Policy, SharedSql
 from parking_lot_drivers.stores.sql.shared_tables import NUMBERS_PER_DRAW, SharedTables
 from parking_lot_drivers.stores.sql.statements import compiled
 
@@ -28,6 +30,9 @@ _SMALL_BEHIND = 20_000
 
 #: How many tasks of other hosts one looks at while there are own ones.
 _OTHERS = 32
+
+# After a count of the tasks, for how many times as long as it took there is no other.
+_COUNT_PAUSE = 20
 
 
 class PostgresSql(SharedSql):
@@ -38,8 +43,11 @@ class PostgresSql(SharedSql):
     def __init__(self, tables: SharedTables, pool: str, policy: Policy) -> None:
         self._pool = pool
         self._policy = policy
+        self._tables = tables
         self._common = QueueSql(compiled(POSTGRES, tables.lot), pool)
         self._sql = postgres_statements(tables, audit=policy.audit, archive=policy.archive)
+        self._counted = 0
+        self._count_at = 0.0
         self.channels = [f"parking_lot_{tables.lot.tasks.name}"[:63]]
         if policy.budget is not None:
             self.channels.append(budget_channel(policy.budget.name))
@@ -69,6 +77,26 @@ class PostgresSql(SharedSql):
                 "load it again"
             )
         return Saved
+
+    def enqueue(
+        self, connection: Connection, tasks: Sequence[StoredTask], *, shares: Checkpoint | None = None
+    ) -> Callable[[], Saved]:
+        """See ``SharedSql.enqueue``."""
+        work = self._commit(self._sql, connection, self._pool, None, self._policy)
+        work.enqueue(tasks, shares)
+        return work.saved
+
+    def depth(self, connection: Connection, limit: int) -> int:
+        """See ``SharedSql.depth``."""
+        cursor = connection.connection.cursor()
+        return int(cursor.execute(self._sql.depth, {"pool": self._pool, "limit": limit}).fetchone()[0])
+
+    def insert_for(self, connection: Connection, entry: Entry) -> bool:
+        """See ``SharedSql.insert_for``."""
+        layout = self._commit(self._sql, connection, self._pool, None, self._policy)
+        parameters = {"pool": self._pool, "host": None, "budget": self._budget}
+        outcomes = self._tables.lot.outcomes
+        return insert_for(connection, entry, self._sql, layout, outcomes, parameters, self.channels[0])
 
     def reserve(self, connection: Connection, count: int) -> Checkpoint:
         """See ``SharedQueue.reserve``."""
@@ -146,7 +174,6 @@ class PostgresSql(SharedSql):
             tasks += more
             bad += worse
         cursor = connection.connection.cursor()
-        (depth,) = cursor.execute(self._sql.depth, {"pool": self._pool, "limit": look.depth_max}).fetchone()
         held = None
         if self._policy.budget is not None:
             cursor.execute(self._sql.held_elsewhere, {"budget": self._budget, "host": host})
@@ -156,12 +183,22 @@ class PostgresSql(SharedSql):
             tasks=list(unique.values()),
             until=look.until,
             complete=complete,
-            depth=depth,
+            depth=self._depth_about(connection, look.depth_max),
             held_elsewhere=held,
             others=[pair for pair in others if pair[0].id not in unique],
             set_aside=reports(bad),
         )
         return window, bad
+
+    def _depth_about(self, connection: Connection, limit: int) -> int:
+        """The depth, as it was not long ago: a large lot takes milliseconds to count."""
+        begun = time.monotonic()
+        if begun >= self._count_at:
+            row = connection.connection.cursor().execute(self._sql.depth, {"pool": self._pool, "limit": limit}).fetchone()
+            self._counted = int(row[0])
+            now = time.monotonic()
+            self._count_at = now + _COUNT_PAUSE * (now - begun)
+        return self._counted
 
     def _ranked(self, connection: Connection, look: Look, part: Mapping[str, int]) -> Found:
         if not look.aging:

@@ -12,7 +12,8 @@ import attrs
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask, TaskState
-from parking_lot_drivers.ports import Batch, Host, Overview, Request
+from parking_lot_drivers.errors import ConfigError
+from parking_lot_drivers.ports import Admit, Batch, Host, Need, Overview, Request, StoredTask
 from parking_lot_drivers.shared_ports import News, Saved, SharedBudget, Window
 from parking_lot_drivers.stores.sql.dialects import Cursor
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
@@ -49,6 +50,27 @@ class Look:
     depth_max: int = 1_000_000
 
 
+@attrs.frozen(kw_only=True)
+class Entry:
+    """A task that is to be inserted in a transaction of an application.
+
+    Attributes:
+        task_id: its id.
+        admit: see ``ports.Admit``.
+        need: see ``ports.Need``.
+        where: the queue's database in words.
+        database: its name, if that is known.
+        together: whether the mailbox is in the same database.
+    """
+
+    task_id: str
+    admit: Admit
+    need: Need
+    where: str
+    database: str | None
+    together: bool
+
+
 class SharedSql(abc.ABC):
     """The queue of one pool, in a database that several hosts share."""
 
@@ -70,6 +92,27 @@ class SharedSql(abc.ABC):
 
         ``strict``: raise ``StoreUnavailable`` rather than lose a part.
         """
+
+    @abc.abstractmethod
+    def enqueue(
+        self, connection: Connection, tasks: Sequence[StoredTask], *, shares: Checkpoint | None = None
+    ) -> Callable[[], Saved]:
+        """Insert new tasks that wait, for whoever asks, without a lease; those whose id is taken are lost.
+
+        ``shares`` has the finish tags of tenants after these tasks. What is returned says what was kept.
+        """
+
+    def insert_for(self, connection: Connection, entry: Entry) -> bool:  # noqa: ARG002
+        """Insert one new task in the transaction of an application, through its SQLAlchemy connection.
+
+        Returns whether it is new. Raises ``ConfigError`` where the store cannot do that, ``InvalidTask`` for a
+        connection to another database, ``QueueFull``, and what SQLAlchemy raises.
+        """
+        raise ConfigError(f"tasks cannot be submitted in a transaction of yours to this kind of queue ({entry.where})")
+
+    def depth(self, connection: Connection, limit: int) -> int:
+        """How many tasks the lot holds; ``limit``, if they are more."""
+        return self.window(connection, Look(limit=1, until=0.0, depth_max=limit), "")[0].depth
 
     @abc.abstractmethod
     def reserve(self, connection: Connection, count: int) -> Checkpoint:

@@ -18,10 +18,11 @@ from parking_lot_drivers.stores.sql.queue import QueueSql
 from parking_lot_drivers.stores.sql.rows import TaskDecoder
 from parking_lot_drivers.stores.sql.set_aside import BadRow
 from parking_lot_drivers.stores.sql.shared_reading import SharedReading
-from parking_lot_drivers.stores.sql.shared_sql import Found, HostRow, Policy, news_of
+from parking_lot_drivers.stores.sql.shared_sql import Entry, Found, HostRow, Policy, news_of
 from parking_lot_drivers.stores.sql.shared_sqlite_commit import SharedSqliteCommit
 from parking_lot_drivers.stores.sql.shared_sqlite_schema import TABLES
 from parking_lot_drivers.stores.sql.shared_sqlite_sql import SQLITE_READING, SqliteSharing
+from parking_lot_drivers.stores.sql.sqlite_insert import check_file
 from parking_lot_drivers.stores.sql.statements import compiled
 
 #: By pool and host: how many news of each kind there have been.
@@ -71,6 +72,19 @@ class SharedSqliteSql(SharedReading):
         self._tell(connection, "", News.WORK)
         saved = work.saved()
         return lambda: saved
+
+    def insert_for(self, connection: Connection, entry: Entry) -> bool:
+        """See ``SharedSql.insert_for``."""
+        check_file(connection, entry.where)
+        depth = 0 if entry.need.count is None else self.depth(connection, entry.need.count)
+        stored, shares = entry.admit(self.reserve(connection, 1), depth)
+        if (
+            entry.need.once
+            and entry.together
+            and MailboxSql(self._statements, self._pool).ended(connection, [entry.task_id])
+        ):
+            return False  # nobody else writes before the caller's transaction ends
+        return not self.enqueue(connection, [stored], shares=shares)().lost
 
     def _work(self, connection: Connection, host: str) -> SharedSqliteCommit:
         return SharedSqliteCommit(self._own, self._statements, connection, self._pool, host, self._policy)
