@@ -94,7 +94,7 @@ class HostProcess:
         """What it has counted, once it has stopped in order."""
         line = self._read()
         code = self._process.wait(PATIENCE)
-        assert code == 0 and line, f"host {self.pid} ended with {code}:\n{self.errors}"
+        assert (code, bool(line)) == (0, True), f"host {self.pid} ended with {code}:\n{self.errors}"
         return dict(json.loads(line))
 
     def end(self) -> None:
@@ -242,8 +242,8 @@ class Cluster:
         """End the connections of all hosts and clients to this database; returns how many there were."""
         return len(
             self.rows(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                f"WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'parking-lot%'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND application_name LIKE 'parking-lot%'"
             )
         )
 

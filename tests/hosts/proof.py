@@ -108,7 +108,8 @@ def _check_life(life: list[Move]) -> None:
         elif move.move in ("Enqueue", *_ENDS):
             holder = None
         else:
-            assert move.move == "Interrupt" and holder is not None, life
+            assert move.move == "Interrupt", life
+            assert holder is not None, f"nobody held it: {life}"
         ended = move.move in _ENDS
 
 
@@ -154,17 +155,25 @@ def _count(move: Move, held: dict[Any, Any], in_use: Counter[Any]) -> None:
 
 def check_shared_budget(moves: Iterable[Move], units: int) -> None:
     """At no number of the trail do all hosts together hold more of a device than there is."""
+    most = most_in_use(moves)
+    assert most <= units, f"{most} units were in use at once, and there are {units}"
+
+
+def most_in_use(moves: Iterable[Move]) -> int:
+    """The most units that all hosts together held of one device at any number of the trail."""
     held: dict[str, tuple[str | None, int]] = {}
     in_use: Counter[str | None] = Counter()
+    most = 0
     for move in moves:
         assert move.budget is not None
         if move.move == "Start":
             held[move.task_id] = (move.device, move.units)
             in_use[move.device] += move.units
-            assert in_use[move.device] <= units, f"over the shared budget at number {move.number}: {in_use}"
+            most = max(most, in_use[move.device])
         elif move.move in _RELEASES and move.task_id in held:
             device, freed = held.pop(move.task_id)
             in_use[device] -= freed
+    return most
 
 
 def check_runs(log: Iterable[Mapping[str, Any]], moves: Iterable[Move], units: int) -> None:

@@ -9,6 +9,7 @@ import attrs
 
 from parking_lot_drivers.ports import Mailbox
 from parking_lot_drivers.shared_ports import SharedBudget, SharedQueue
+from parking_lot_drivers.stores.pgmq import PgmqQueue
 from parking_lot_drivers.stores.postgres import PostgresMailbox, PostgresQueue
 from parking_lot_drivers.stores.sql.shared_sql import Policy
 
@@ -26,16 +27,22 @@ class Store:
         mailbox: makes the mailbox that goes with it, given the URL and ``wait_for_server``.
         waiting: SQL that gives the ids of all tasks in the queue.
         table: the table of tasks that wait or run.
+        damage: SQL that makes a task that waits unreadable, given its id as ``%s``.
     """
 
     queue: Callable[..., SharedQueue]
     mailbox: Callable[..., Mailbox]
     waiting: str
     table: str
+    damage: str
 
 
 def _postgres(url: str, **settings: Any) -> PostgresQueue:
     return PostgresQueue(url, POOL, **settings)
+
+
+def _pgmq(url: str, **settings: Any) -> PgmqQueue:
+    return PgmqQueue(url, POOL, queue_name="inference", **settings)
 
 
 def _postgres_mailbox(url: str, **settings: Any) -> PostgresMailbox:
@@ -48,6 +55,15 @@ STORES: Mapping[str, Store] = {
         mailbox=_postgres_mailbox,
         waiting=f"SELECT task_id FROM parking_lot_tasks WHERE pool = '{POOL}'",
         table="parking_lot_tasks",
+        damage="UPDATE parking_lot_tasks SET units = -1 WHERE task_id = %s",
+    ),
+    "postgres_pgmq": Store(
+        queue=_pgmq,
+        mailbox=_postgres_mailbox,
+        waiting="SELECT headers->'parking_lot'->>'task_id' FROM pgmq.q_inference",
+        table="pgmq.q_inference",
+        damage="UPDATE pgmq.q_inference SET headers = jsonb_set(headers, '{parking_lot,units}', '-1') "
+        "WHERE headers->'parking_lot'->>'task_id' = %s",
     ),
 }
 

@@ -170,11 +170,12 @@ bodies AS (
 )
 SELECT task_id FROM added
 """,
-    # Whoever holds this lock decides alone what starts under the budget, until its transaction ends.
+    # Whoever holds this lock decides alone what starts under the budget, until its transaction ends. Of the tasks that
+    # ask, only what this host itself holds already does not count: others may hold one that it is about to lose.
     "lock_budget": "SELECT device, units FROM parking_lot_budgets WHERE name = %(budget)s ORDER BY device FOR UPDATE",
     "held_units": """
 SELECT device, sum(units)::bigint FROM parking_lot_holdings
-WHERE budget = %(budget)s AND NOT (pool = %(pool)s AND task_id = ANY(%(ids)s::text[])) GROUP BY device
+WHERE budget = %(budget)s AND NOT (pool = %(pool)s AND task_id = ANY(%(ids)s::text[]) AND host = %(host)s) GROUP BY device
 """,
     "held_elsewhere": """
 SELECT device, sum(units)::bigint FROM parking_lot_holdings WHERE budget = %(budget)s AND host <> %(host)s GROUP BY device
