@@ -93,6 +93,8 @@ class Sharing:
         self._stopped = False
         # The id under which this host held tasks when it last read the lot.
         self._host = ""
+        #: Units by device, as last measured here: what others hold of a shared budget is taken from that.
+        self.measured: dict[str, int] = {}
         #: Ends that came too late: the task had been given to others.
         self.stale_finishes = 0
         #: Starts that another host, or the shared budget, was faster with.
@@ -327,7 +329,7 @@ class Sharing:
         scheduler = self._loop.admission.scheduler
         known = {device.name: device.capacity for device in scheduler.devices}
         wanted = {
-            device: max(0, units - window.held_elsewhere.get(device, 0))
+            device: max(0, min(units, self.measured.get(device, units)) - window.held_elsewhere.get(device, 0))
             for device, units in self._config.budgets.items()
         }
         return [

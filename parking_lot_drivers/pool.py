@@ -299,6 +299,8 @@ class ResourcePool:
         """
         check_capacity(device, units)
         self._check_open()
+        if self._loop.sharing is not None:
+            self._loop.sharing.measured[device] = units
         self._loop.put(Word(CapacityChanged(device, units, self._clock.now())))
 
     def explain(self, task_id: str) -> Explanation | None:
