@@ -197,8 +197,9 @@ class SharedSqliteCommit:
             return batch
         asking = {task.id for task in starts}
         held: dict[str, int] = {}
-        for pool, task_id, device, units in fetch_all(self._cursor, self._sql.holdings, self._budget):
-            if pool != self._pool or task_id not in asking:
+        for pool, task_id, device, units, host in fetch_all(self._cursor, self._sql.holdings, self._budget):
+            # Others may hold one of the tasks that ask: this host is about to lose it.
+            if pool != self._pool or task_id not in asking or host != self._host:
                 held[device] = held.get(device, 0) + units
         grants = Grants(dict(fetch_all(self._cursor, self._sql.budget, self._budget)), held)
         refused = [task for task in starts if not grants.take(task)]
