@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,11 +75,15 @@ REQUESTS = st.one_of(
 
 @attrs.define
 class Side:
-    """One store: where it lies, and the objects that are open."""
+    """One store: where it lies, and the objects that are open.
+
+    ``given``: the last cursor before outcomes were pruned.
+    """
 
     lot: Lot
     queue: TaskQueue
     mailbox: Mailbox
+    given: int = 0
 
 
 class Stores(RuleBasedStateMachine):
@@ -97,6 +102,8 @@ class Stores(RuleBasedStateMachine):
         self.sequence = 0
         self.saves = 0
         self.order: dict[MailboxKey, list[str]] = {}
+        self.ends: dict[str, float] = {}
+        self.fresh: set[str] = set()  # tasks that ended after outcomes were pruned
 
     def side(self, name: str, store: type[Lot]) -> Side:
         folder = self.folder / name
@@ -181,6 +188,8 @@ class Stores(RuleBasedStateMachine):
         for delivery in deliveries:
             if delivery.task_id not in known:
                 known.add(delivery.task_id)
+                self.ends[delivery.task_id] = delivery.finished_at
+                self.fresh.add(delivery.task_id)
                 self.order.setdefault(delivery.mailbox, []).append(delivery.task_id)
 
     @rule(deliveries=st.lists(DELIVERIES, max_size=4))
@@ -205,10 +214,26 @@ class Stores(RuleBasedStateMachine):
         async def fetch(side: Side) -> list[Delivery]:
             seen = await side.mailbox.get(after) if after is not None else None
             cursor = 0 if seen is None else seen.cursor
-            return [message.delivery for message in await side.mailbox.fetch(box, after=cursor, limit=limit)]
+            found = await side.mailbox.fetch(box, after=cursor, limit=limit)
+            assert all((message.cursor > side.given) == (message.delivery.task_id in self.fresh) for message in found)
+            return [message.delivery for message in found]
 
         first = 0 if after is None else self.order[box].index(after) + 1
         assert [delivery.task_id for delivery in self.same(fetch)] == self.order[box][first : first + limit]
+
+    @rule(older_than=st.sampled_from([0.0, 1e9]))
+    def prune(self, older_than: float) -> None:
+        async def prune(side: Side) -> int:
+            for box in self.order:
+                side.given = max([side.given, *(m.cursor for m in await side.mailbox.fetch(box, limit=10_000))])
+            return await side.mailbox.prune(older_than=older_than)
+
+        old = {name for name, at in self.ends.items() if at < time.time() - older_than}
+        assert self.same(prune) == len(old)
+        self.ends = {name: at for name, at in self.ends.items() if name not in old}
+        left = {box: [name for name in names if name not in old] for box, names in self.order.items()}
+        self.order = {box: names for box, names in left.items() if names}
+        self.fresh = set()
 
     @rule(task_ids=st.lists(IDS, max_size=4))
     def look_up(self, task_ids: list[str]) -> None:
