@@ -112,9 +112,10 @@ class SharedReading(SharedSql):
             tasks += self._some(connection, bad, sql.small, behind=_SMALL_BEHIND, units=look.free, limit=look.limit)
         for statement in (sql.due, sql.expiring):
             tasks += self._some(connection, bad, statement, until=look.until, limit=look.limit)
+        unique = {task.id: (task, box) for task, box in tasks}
         window = Window(
-            tasks=list({task.id: (task, box) for task, box in tasks}.values()),
-            others=others,
+            tasks=list(unique.values()),
+            others=[pair for pair in others if pair[0].id not in unique],
             until=look.until,
             complete=complete,
             depth=self._depth_about(connection, look.depth_max),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 import time
 from collections.abc import Callable
@@ -46,6 +47,7 @@ _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _HARMLESS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG)
 
 _RETRY_S = 0.01
+_TURN_S = (0.0003, 0.0015)
 _PAGE_BYTES_MIN = 512
 
 
@@ -152,13 +154,32 @@ class SqliteDatabase:
         connection = self._connected()
         driver = cast("sqlite3.Connection", connection.connection.driver_connection)
         try:
-            driver.execute(begin)
+            self._begin(driver, begin)
             value = function(connection)
             driver.execute("COMMIT")
         except BaseException as error:
             self._undo(driver, error)
             raise
         return value
+
+    def _begin(self, driver: sqlite3.Connection, begin: str) -> None:
+        if self._kind.exclusive or begin != "BEGIN IMMEDIATE":
+            driver.execute(begin)
+            return
+        # SQLite waits longer with each attempt, up to 0.1 s. Where several processes write all the time, whoever has
+        # waited longest would come last.
+        driver.execute("PRAGMA busy_timeout = 0")
+        deadline = time.monotonic() + self._busy_timeout
+        try:
+            while not driver.in_transaction:
+                try:
+                    driver.execute(begin)
+                except sqlite3.OperationalError as error:
+                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                        raise
+                    time.sleep(random.uniform(*_TURN_S))
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_timeout)}")
 
     def _undo(self, driver: sqlite3.Connection, error: BaseException) -> None:
         harmed = isinstance(error, sqlite3.Error) and _code(error) not in _HARMLESS
