@@ -39,8 +39,8 @@ BEGIN
   {script}
 EXCEPTION WHEN insufficient_privilege THEN
   RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = format(
-    'PGMQ is missing in database %I, and user %I may not create it: %s', current_database(), current_user, SQLERRM),
-    HINT = 'GRANT CREATE ON DATABASE, or let an administrator run CREATE EXTENSION pgmq or parking-lot migrate';
+    'PGMQ is missing in database %1$I, and user %2$I may not create it: %3$s; GRANT CREATE ON DATABASE %1$I TO %2$I, '
+    'or let an administrator run parking-lot migrate', current_database(), current_user, SQLERRM);
 END
 {tag}"""
 _LACKS = """

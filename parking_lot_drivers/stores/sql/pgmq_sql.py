@@ -247,7 +247,7 @@ WITH orphans AS MATERIALIZED (
   WHERE {of_pool} AND {lot}->>'host' IS NOT NULL
   AND NOT EXISTS (SELECT FROM parking_lot_hosts h WHERE h.id = {lot}->>'host')
   AND (t.vt <= clock_timestamp() OR {lot}->'reads' = to_jsonb(t.read_ct))
-  ORDER BY t.msg_id LIMIT %(limit)s FOR UPDATE OF t SKIP LOCKED
+  ORDER BY {lot}->>'host' LIMIT %(limit)s FOR UPDATE OF t SKIP LOCKED
 ),
 adopted AS (
   UPDATE {queue} t SET vt = {lease_end}, headers = t.headers || jsonb_build_object(
