@@ -105,11 +105,15 @@ class Request:
 
 @attrs.frozen(kw_only=True)
 class Host:
-    """The process that schedules a lot: its id on its machine, and when its lease was last renewed."""
+    """A process that schedules a lot: its id on its machine, and when its lease was last renewed.
+
+    ``id`` is how it is called in a lot that several hosts schedule, and in its audit trail; else empty.
+    """
 
     pid: int
     hostname: str
     renewed_at: float
+    id: str = ""
 
 
 @attrs.frozen(kw_only=True)

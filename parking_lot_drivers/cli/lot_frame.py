@@ -159,7 +159,8 @@ def host_words(host: Host | None, now: float) -> str:
     """Who schedules a lot."""
     if host is None:
         return "none: nothing starts before work or batch serves this lot"
-    return f"process {host.pid} on {host.hostname}, lease renewed {span(now - host.renewed_at)} ago"
+    name = f"{host.id}, " if host.id else ""
+    return f"{name}process {host.pid} on {host.hostname}, lease renewed {span(now - host.renewed_at)} ago"
 
 
 def remarks(task: ScheduledTask, now: float) -> str:

@@ -64,6 +64,11 @@ def test_from_migration_to_outcomes_with_two_hosts(lot: LotFolder) -> None:
     for number, task_id in enumerate(ids):
         assert told(lot.run_here("fetch", "lot.json", task_id, "--wait", "60")) == {"n": number}
     assert len({parent for _, _, parent, _ in lot.logged("start")}) == 2, "both hosts ran some"
+    known = {host["id"]: host["pid"] for host in told(lot.run_here("top", "lot.json", "--json"))["hosts"]}
+    assert set(known.values()) == {worker.pid for worker in workers}
+    trail = [json.loads(line) for line in lot.run_here("audit", "lot.json", "--json").stdout.splitlines()]
+    assert {move["host"] for move in trail if move["move"] == "Start"} == set(known)
+    assert all(host_id in picture for host_id in known)
     assert lot.most_units_at_a_time() <= 4
     assert "succeeded" in lot.run_here("status", "lot.json", ids[0]).stdout
     for worker in workers:

@@ -249,7 +249,9 @@ class PostgresSql(SharedSql):
     def hosts(self, connection: Connection) -> list[Host]:
         """The hosts that live."""
         rows = connection.connection.cursor().execute(self._sql.hosts, {"pool": self._pool}).fetchall()
-        return [Host(pid=pid, hostname=hostname, renewed_at=renewed_at) for pid, hostname, renewed_at in rows]
+        return [
+            Host(id=host, pid=pid, hostname=hostname, renewed_at=renewed_at) for host, pid, hostname, renewed_at in rows
+        ]
 
     @property
     def _budget(self) -> str | None:

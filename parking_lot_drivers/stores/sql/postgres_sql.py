@@ -99,7 +99,7 @@ class PostgresStatements:
     deregister: str
     end_leases: str
     host_ids: str  # id
-    hosts: str  # pid, hostname, renewed_at
+    hosts: str  # id, pid, hostname, renewed_at
     keep_budget: str
 
 
@@ -370,7 +370,8 @@ SELECT {{selected}} FROM adopted
 SELECT id FROM parking_lot_hosts WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY id
 """,
     "hosts": """
-SELECT pid, hostname, renewed_at FROM parking_lot_hosts WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY started_at
+SELECT id, pid, hostname, renewed_at FROM parking_lot_hosts
+WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY started_at
 """,
     "keep_budget": """
 INSERT INTO parking_lot_budgets (name, device, units)

@@ -64,7 +64,7 @@ WHERE budget = %(budget)s AND host <> %(host)s GROUP BY device
     "mine": "SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host = %(host)s ORDER BY sequence",
     "host_ids": "SELECT id FROM parking_lot_hosts WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY id",
     "hosts": """
-SELECT pid, hostname, renewed_at FROM parking_lot_hosts
+SELECT id, pid, hostname, renewed_at FROM parking_lot_hosts
 WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY started_at
 """,
 }
@@ -194,7 +194,9 @@ class SharedReading(SharedSql):
     def hosts(self, connection: Connection) -> list[Host]:
         """The hosts that live."""
         rows = self._rows(connection, self._reading.hosts)
-        return [Host(pid=pid, hostname=hostname, renewed_at=renewed_at) for pid, hostname, renewed_at in rows]
+        return [
+            Host(id=host, pid=pid, hostname=hostname, renewed_at=renewed_at) for host, pid, hostname, renewed_at in rows
+        ]
 
     def host_ids(self, connection: Connection) -> list[str]:
         """See ``SharedSql.host_ids``."""
