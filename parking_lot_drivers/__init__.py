@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from parking_lot_core import MailboxKey, OutcomeStatus, PoolConfig, Priority, ResourceCost, ScheduledTask, TaskMetadata
 
 if TYPE_CHECKING:
+    from parking_lot_drivers._submission import NewTask
     from parking_lot_drivers.blocking import BlockingPool
     from parking_lot_drivers.build import build_pool
     from parking_lot_drivers.config import load_settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BlockingPool": "blocking",
     "Mailbox": "ports",
+    "NewTask": "_submission",
     "PermanentFailure": "ports",
     "ResourcePool": "pool",
     "TaskContext": "ports",
@@ -39,6 +41,7 @@ __all__ = [
     "BlockingPool",
     "Mailbox",
     "MailboxKey",
+    "NewTask",
     "OutcomeStatus",
     "PermanentFailure",
     "PoolConfig",

@@ -167,6 +167,13 @@ class Loop:
         return ticket
 
     @property
+    def room(self) -> int:
+        """How many more tasks the lot can take beside those that were asked for already."""
+        depth = self.admission.scheduler.places_taken if self.sharing is None else self.sharing.depth
+        asked = sum(isinstance(given, Ask) for given in self._inputs) + len(self.lobby)
+        return max(0, self._config.max_queue_depth - depth - asked)
+
+    @property
     def idle(self) -> bool:
         """Whether everything that was asked for has come to its end, and is saved."""
         return not self._inputs and self.admission.idle and (self.sharing is None or self.sharing.depth <= 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from parking_lot_core import Explanation, MailboxKey, OutcomeStatus, TaskState
+from parking_lot_drivers._submission import NewTask
 from parking_lot_drivers.errors import PoolClosed
 from parking_lot_drivers.handle import TaskHandle, TaskResult
 from parking_lot_drivers.pool import PoolStats, ResourcePool
@@ -87,6 +88,15 @@ class BlockingPool:
             return await pool.submit(payload, **options)
 
         return BlockingHandle(self, portal.call(submit))
+
+    def submit_many(self, tasks: Iterable[NewTask], *, wait: bool = False) -> list[BlockingHandle]:
+        """Like ``ResourcePool.submit_many``, with the same errors."""
+        portal, pool = self.running()
+
+        async def submit() -> list[TaskHandle]:
+            return await pool.submit_many(tasks, wait=wait)
+
+        return [BlockingHandle(self, handle) for handle in portal.call(submit)]
 
     def fetch(self, key: MailboxKey | None = None, *, after: int = 0, limit: int = 100) -> list[TaskResult]:
         """Like ``ResourcePool.mailbox.fetch``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import importlib
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
@@ -21,17 +23,22 @@ from parking_lot_core import (
     Priority,
     TaskState,
 )
-from parking_lot_drivers._loop import Loop, duplicate
+from parking_lot_drivers._asking import Asking
+from parking_lot_drivers._loop import Loop
 from parking_lot_drivers._requests import Requests
 from parking_lot_drivers._sharing import Sharing
-from parking_lot_drivers._submission import check_capacity, mailbox_of, metadata_of, task_id_of
+from parking_lot_drivers._submission import NewTask, all_prepared, check_capacity, prepared
 from parking_lot_drivers._ticket import Ticket
-from parking_lot_drivers._turn import Ask, Word
+from parking_lot_drivers._transactions import Transactions
+from parking_lot_drivers._turn import Word
 from parking_lot_drivers.clock import Clock
-from parking_lot_drivers.codec import encode
-from parking_lot_drivers.errors import DuplicateTask, PoolClosed, UnknownTask
+from parking_lot_drivers.errors import PoolClosed, UnknownTask
 from parking_lot_drivers.handle import Results, TaskHandle, TaskResult, result_of
 from parking_lot_drivers.ports import Mailbox, Request, SetAside, TaskExecutor, TaskQueue
+
+if TYPE_CHECKING:
+    from parking_lot_drivers.client import LotClient
+    from parking_lot_drivers.config import Settings
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +107,8 @@ class ResourcePool:
         self._loop = Loop(config, executor, self._queue, self._store, self._clock)
         self._requests = Requests(self._loop, self._queue, self._clock)
         self._stack = AsyncExitStack()
-        self._being_submitted: dict[str, anyio.Event] = {}
+        self._asking = Asking(self._loop, config, self._check_open)
+        self._transactions = Transactions(self._queue, name, config)
         self._entered = False
         self._open = False
         #: The outcomes of this pool's tasks.
@@ -209,54 +217,65 @@ class ResourcePool:
         cannot always be known: submit again, under the same ``idempotency_key``.
         """
         self._check_open()
-        encoded = encode(payload)
-        metadata = metadata_of(
-            task_id_of(self.name, task_id, idempotency_key),
-            self._clock.now(),
+        task = NewTask(
+            payload,
             units=units,
             priority=priority,
             tenant=tenant,
+            mailbox=mailbox,
             timeout=timeout,
             run_timeout=run_timeout,
             delay=delay,
             max_attempts=max_attempts,
+            idempotency_key=idempotency_key,
+            task_id=task_id,
         )
-        ask = Ask(metadata, encoded, mailbox_of(mailbox, tenant), Ticket(metadata.id), waits_for_room=wait)
-        if idempotency_key is None and task_id is None:
-            return await self._send(ask)
-        return await self._send_once(ask, again_is_fine=idempotency_key is not None)
+        found = prepared(self.name, task, self._clock.now())
+        (ticket,) = await self._asking.submit([found], wait=wait)
+        return TaskHandle(self, found.metadata.id, ticket)
 
-    async def _send(self, ask: Ask) -> TaskHandle:
-        self._loop.put(ask)
-        try:
-            await ask.ticket.answered()
-        except anyio.get_cancelled_exc_class():
-            self._loop.forget(ask)
-            raise
-        return TaskHandle(self, ask.metadata.id, ask.ticket)
+    async def submit_many(self, tasks: Iterable[NewTask], *, wait: bool = False) -> list[TaskHandle]:
+        """Submit tasks and return their handles, in order.
 
-    async def _send_once(self, ask: Ask, *, again_is_fine: bool) -> TaskHandle:
-        """Submit unless the id is known. Two callers with one id take turns, so that the second finds the first."""
-        task_id = ask.metadata.id
-        while task_id in self._being_submitted:
-            await self._being_submitted[task_id].wait()
-        self._being_submitted[task_id] = anyio.Event()
-        try:
-            found = await self._loop.find(task_id)
-            if found is None:
-                self._check_open()
-                try:
-                    return await self._send(ask)
-                except DuplicateTask:  # another process was faster
-                    found = await self._loop.find(task_id)
-            ticket = found if isinstance(found, Ticket) else None
-            if ticket is not None:
-                await ticket.answered()  # raises if the task that was found could not be saved
-            if not again_is_fine:
-                raise duplicate(task_id)
-            return TaskHandle(self, task_id, ticket)
-        finally:
-            self._being_submitted.pop(task_id).set()
+        All are checked and encoded before anything is saved: one that is bad refuses all, and the error names its
+        place. So does a lot that has not room for all (``QueueFull``), unless they shall ``wait`` for it. They are
+        saved in one transaction; on a queue that hosts share, 1000 at a time. Raises like ``submit``; if an id is taken
+        by another process, or the store fails, in the very moment, some may be kept.
+        """
+        self._check_open()
+        found = all_prepared(self.name, tasks, self._clock.now(), self._loop.admission.scheduler.largest_device)
+        tickets = await self._asking.submit(found, wait=wait) if found else []
+        return [TaskHandle(self, each.metadata.id, ticket) for each, ticket in zip(found, tickets, strict=True)]
+
+    def submit_in(self, connection: Any, payload: object, **options: Any) -> str:
+        """Submit in a transaction of yours: the task is kept if it commits, and never was if it rolls back.
+
+        ``connection`` is a SQLAlchemy ``Connection`` or ``Session`` to the database where the queue is; ``options`` are
+        those of ``submit``, but for ``wait``. Returns the id; ``handle`` makes a handle of it, once you have committed.
+        The pool need not be entered. Until you commit, others may have to wait: on an embedded file, all who write.
+        Raises ``SubmitError``, ``ConfigError`` for a queue that is in no database, ``SchemaMissing``, and what
+        SQLAlchemy raises.
+        """
+        largest = self._loop.admission.scheduler.largest_device
+        return self._transactions.submit_in(connection, NewTask(payload, **options), largest=largest)
+
+    async def submit_in_async(self, connection: Any, payload: object, **options: Any) -> str:
+        """The same for an ``AsyncConnection`` or ``AsyncSession``."""
+        largest = self._loop.admission.scheduler.largest_device
+        return await self._transactions.submit_in_async(connection, NewTask(payload, **options), largest=largest)
+
+    @staticmethod
+    def connect(settings: Settings | str | os.PathLike[str], name: str) -> LotClient:
+        """A client of the pool ``name`` of these settings, or of this configuration file: it submits and fetches, and
+        schedules nothing.
+
+        Raises ``ConfigError``, also for a queue in memory, and ``MissingExtra``; entering the client raises
+        ``StoreError``.
+        """
+        # By name: of stores and configurations the pool knows nothing.
+        build = importlib.import_module("parking_lot_drivers.build")
+        client: LotClient = build.build_client(settings, name)
+        return client
 
     # -- asking --------------------------------------------------------------------------------------------------
 
