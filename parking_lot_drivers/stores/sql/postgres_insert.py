@@ -108,6 +108,7 @@ def _has_ended(connection: Connection, outcomes: Table, pool: object, task_id: s
 def _text(statement: str) -> TextClause:
     """A statement of ours, with its parameters as SQLAlchemy writes them."""
     names = set(_PARAMETER.findall(statement))
-    clause = text(_PARAMETER.sub(r":\1", statement).replace("%%", "%"))
+    # In parentheses, since SQLAlchemy takes no name for a parameter that is followed by a colon, as in a cast.
+    clause = text(_PARAMETER.sub(r"(:\1)", statement).replace("%%", "%"))
     typed = names - {"limit", "bodies"}
     return clause.bindparams(*(bindparam(name, type_=Text()) for name in sorted(typed)))
