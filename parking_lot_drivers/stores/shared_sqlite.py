@@ -2,6 +2,9 @@
 
 For processes that share a budget of units, such as the workers of one web server that share a GPU. Where one process
 schedules, ``stores/sqlite.py`` is faster.
+
+SQLite lets one process write at a time. One that is stopped (SIGSTOP, a debugger) just while it writes holds up all
+others until it goes on or dies; one that is killed then holds up nobody.
 """
 
 from __future__ import annotations

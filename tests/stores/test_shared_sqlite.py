@@ -68,6 +68,23 @@ class Sharers:
         self.until(lambda: any(map(self.runs_of, self.processes)))
         return next(process for process in self.processes if self.runs_of(process))
 
+    def pause(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop a process while it runs a task, and not just when it writes: then all others would wait for it."""
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            if self.runs_of(process) and self._can_write():
+                return
+            process.send_signal(signal.SIGCONT)
+            self.until(lambda: self.runs_of(process))
+
+    def _can_write(self) -> bool:
+        with closing(sqlite3.connect(sharer.file_of(self.folder), timeout=3, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
+
     def stop(self) -> None:
         """Let them stop in order."""
         (self.folder / "stop").touch()
@@ -182,7 +199,7 @@ def test_a_process_that_stood_still_is_fenced(sharers: Sharers) -> None:
     sharers.start(4)
     tasks = submit(sharers.folder, 40, seconds=0.4)
     victim = sharers.one_at_work()
-    victim.send_signal(signal.SIGSTOP)
+    sharers.pause(victim)
     stopped_at, stale = time.monotonic_ns(), sharers.runs_of(victim)
     sharers.until(lambda: len(sharers.outcomes()) == len(tasks))
     before = sorted(sharers.outcomes())
