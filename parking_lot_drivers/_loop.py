@@ -39,7 +39,7 @@ from parking_lot_drivers._recovery import NEVER_BEGAN, Memory, news, read_lot, r
 from parking_lot_drivers._runs import Runs
 from parking_lot_drivers._sharing import Sharing
 from parking_lot_drivers._ticket import Ticket
-from parking_lot_drivers._turn import Ask, Input, Plan, Word
+from parking_lot_drivers._turn import Ask, Input, Offer, Plan, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, TaskTooLarge
 from parking_lot_drivers.ports import Batch, Loaded, Mailbox, Message, SetAside, TaskExecutor, TaskQueue
@@ -233,6 +233,7 @@ class Loop:
             inputs.append(Word(Tick(now)))
         if self._doubt is not None:
             doubt, self._doubt = self._doubt, None
+            self.put_back([given for given in inputs if not isinstance(given, Word)])
             await self._start_over([], inputs, doubt)
             return
         if not inputs:
@@ -242,6 +243,8 @@ class Loop:
             try:
                 inputs, gate = await self.sharing.gate(inputs, now)
             except StoreUnavailable as error:
+                # Offers carry the tickets of those who wait for the tasks.
+                self.put_back([given for given in inputs if isinstance(given, Offer)])
                 await self._start_over([given for given in inputs if isinstance(given, Ask)], inputs, error)
                 return
         try:
