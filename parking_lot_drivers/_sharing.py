@@ -234,6 +234,9 @@ class Sharing:
                         news |= News.ROUTINE
                 except StoreUnavailable as error:
                     _log.warning("the shared queue cannot be read now: %s", error)
+                    # The pool shall say so; and if that was in the midst of taking tasks over, this host may hold some
+                    # that it does not know of.
+                    self._loop.read_again(error)
                     await anyio.sleep(_PAUSE_S)
                     news = News.ROUTINE
 
