@@ -24,7 +24,7 @@ from parking_lot_drivers.stores.sql.postgres_queue import PostgresSql
 from parking_lot_drivers.stores.sql.postgres_schema import Part
 from parking_lot_drivers.stores.sql.set_aside import BadRow
 from parking_lot_drivers.stores.sql.shared_sql import HostRow, Policy, SharedSql
-from parking_lot_drivers.stores.sql.shared_tables import SharedTables, shared_tables
+from parking_lot_drivers.stores.sql.shared_tables import SharedTables, checked, shared_tables
 from parking_lot_drivers.stores.sql.statements import compiled
 
 _NEWS = {"w": News.WORK, "o": News.OUTCOMES, "r": News.REQUESTS}
@@ -40,7 +40,7 @@ class PostgresMailbox(Mailbox):
         self, url: str, pool: str, *, table: str = "parking_lot_results", wait_for_server: float = 0.0
     ) -> None:
         self.url = url
-        self.table = table
+        self.table = checked(table)
         self._tables = shared_tables(outcomes=table)
         self.sql = MailboxSql(compiled(POSTGRES, self._tables.lot), pool)
         self._pool = pool
@@ -132,7 +132,7 @@ class PostgresQueue(SharedSqlQueue):
         wait_for_server: float = 0.0,
     ) -> None:
         self.url = url
-        self._table = table
+        self._table = checked(table)
         self._pool = pool
         self._policy = policy or Policy()
         self._tables = shared_tables(table)

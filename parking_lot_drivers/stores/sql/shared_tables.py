@@ -6,6 +6,7 @@ wait lie in partial indexes of their own, so that a start takes its task out of 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import attrs
@@ -25,10 +26,15 @@ from sqlalchemy import (
     text,
 )
 
+from parking_lot_drivers.errors import ConfigError
 from parking_lot_drivers.stores.sql.tables import Names, Tables, split, tables
 
 #: How many numbers a host draws at a time; see ``SharedQueue.reserve``.
 NUMBERS_PER_DRAW = 1000
+
+# An index of a table adds up to 16 characters to its name, and Postgres cuts names after 63.
+_PART = "[A-Za-z_][A-Za-z0-9_]{0,46}"
+_TABLE = re.compile(rf"({_PART}\.)?{_PART}")
 
 _WAITS = text("host IS NULL AND ready_at IS NULL")
 _DELAYED = text("ready_at IS NOT NULL")
@@ -53,6 +59,16 @@ class SharedTables:
     def metadata(self) -> MetaData:
         """All of them."""
         return self.lot.metadata
+
+
+def checked(table: str) -> str:
+    """The name of a table. Raises ``ConfigError`` unless it is an identifier, with or without a schema in front."""
+    if not isinstance(table, str) or not _TABLE.fullmatch(table):
+        raise ConfigError(
+            'table: expected at most 47 letters, digits and underscores, the first no digit, with or without "schema." '
+            f"in front, got {table!r:.80}"
+        )
+    return table
 
 
 def shared_tables(tasks: str = "parking_lot_tasks", outcomes: str = "parking_lot_results") -> SharedTables:
