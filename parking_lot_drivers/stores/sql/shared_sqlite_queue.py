@@ -22,7 +22,7 @@ from parking_lot_drivers.stores.sql.shared_sql import Entry, Found, HostRow, Pol
 from parking_lot_drivers.stores.sql.shared_sqlite_commit import SharedSqliteCommit
 from parking_lot_drivers.stores.sql.shared_sqlite_schema import TABLES
 from parking_lot_drivers.stores.sql.shared_sqlite_sql import SQLITE_READING, SqliteSharing
-from parking_lot_drivers.stores.sql.sqlite_insert import check_file
+from parking_lot_drivers.stores.sql.sqlite_insert import check_file, missing_told
 from parking_lot_drivers.stores.sql.statements import compiled
 
 #: By pool and host: how many news of each kind there have been.
@@ -76,6 +76,10 @@ class SharedSqliteSql(SharedReading):
     def insert_for(self, connection: Connection, entry: Entry) -> bool:
         """See ``SharedSql.insert_for``."""
         check_file(connection, entry.where)
+        with missing_told(entry.where):
+            return self._insert_for(connection, entry)
+
+    def _insert_for(self, connection: Connection, entry: Entry) -> bool:
         depth = 0 if entry.need.count is None else self.depth(connection, entry.need.count)
         stored, shares = entry.admit(self.reserve(connection, 1), depth)
         if (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, literal, select
@@ -39,7 +41,8 @@ def insert_request(connection: Connection, file: Path, pool: str, request: Reque
     SQLAlchemy raises.
     """
     check_file(connection, str(file))
-    return _told(file, lambda: _insert(connection, pool, request, new=new))
+    with missing_told(str(file)):
+        return _insert(connection, pool, request, new=new)
 
 
 def _insert(connection: Connection, pool: str, request: Request, *, new: bool) -> bool:
@@ -61,11 +64,13 @@ def _insert(connection: Connection, pool: str, request: Request, *, new: bool) -
     return True
 
 
-def _told(file: Path, function: Callable[[], bool]) -> bool:
+@contextmanager
+def missing_told(file: str) -> Iterator[None]:
+    """Raise ``SchemaMissing`` where tables are missing, whatever has looked for them."""
     try:
-        return function()
-    except OperationalError as error:
-        if "no such table" in str(error.orig):
+        yield
+    except (OperationalError, sqlite3.OperationalError) as error:
+        if "no such table" in str(error):
             raise SchemaMissing(
                 f"{file} has no tables of a lot yet: open the pool or a client once, before a task is submitted in a "
                 "transaction"
