@@ -187,12 +187,15 @@ WHERE pool = %(pool)s AND task_id = ANY(%(ids)s::text[]) AND host = %(host)s
 ON CONFLICT (pool, task_id) DO UPDATE
 SET budget = excluded.budget, device = excluded.device, units = excluded.units, host = excluded.host, epoch = excluded.epoch
 """,
+    # LATERAL and LIMIT keep the planner to the primary key also before it has statistics of a table that was empty.
     "claim": f"""
 WITH {{changes}},
 free AS MATERIALIZED (
-  SELECT t.pool, t.task_id FROM {{tasks}} t JOIN c USING (task_id)
-  WHERE t.pool = %(pool)s AND t.host IS NULL AND t.epoch = c.epoch - 1
-  ORDER BY t.task_id FOR UPDATE OF t SKIP LOCKED
+  SELECT f.pool, c.task_id FROM c CROSS JOIN LATERAL (
+    SELECT t.pool FROM {{tasks}} t
+    WHERE t.pool = %(pool)s AND t.task_id = c.task_id AND t.host IS NULL AND t.epoch = c.epoch - 1
+    LIMIT 1 FOR UPDATE SKIP LOCKED
+  ) f
 ),
 won AS (
   UPDATE {{tasks}} t SET {{set_changes}}, host = %(host)s FROM free JOIN c USING (task_id)
