@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, ScheduledTask, TaskState
@@ -14,7 +13,7 @@ from parking_lot_drivers.ports import Batch, Delivery, StoredTask
 from parking_lot_drivers.shared_ports import Loss, Saved, SharedBudget
 from parking_lot_drivers.stores.sql.checkpoints import encode_checkpoint, share_rows
 from parking_lot_drivers.stores.sql.dialects import Cursor
-from parking_lot_drivers.stores.sql.grants import Grants, as_waiting
+from parking_lot_drivers.stores.sql.grants import Grants, starts_of, without_starts
 from parking_lot_drivers.stores.sql.postgres_sql import CHANGE_KEYS, OUTCOME_KEYS, TASK_KEYS, PostgresStatements
 from parking_lot_drivers.stores.sql.rows import encode_change, encode_delivery, encode_task
 from parking_lot_drivers.stores.sql.shared_sql import Policy
@@ -186,30 +185,18 @@ class PostgresCommit:
 
     def _granted(self, batch: Batch) -> Batch:
         """The batch without the starts for which no units are left; their tasks wait on."""
-        starts = [stored.task for stored in batch.added] + [*batch.claimed, *batch.changed]
-        starts = [task for task in starts if task.state is not _PARKED]
+        starts = starts_of(batch)
         if not starts:
             return batch
         units = dict(self.send(self._sql.lock_budget).fetchall())
         held = dict(self.send(self._sql.held_units, ids=[task.id for task in starts]).fetchall())
         grants = Grants(units, held)
         refused = {task.id for task in starts if not grants.take(task)}
-        if not refused:
-            return batch
         self._lose(refused, Loss.NO_UNITS)
-        return attrs.evolve(
-            batch,
-            added=[
-                attrs.evolve(stored, task=as_waiting(stored.task)) if stored.task.id in refused else stored
-                for stored in batch.added
-            ],
-            claimed=[task for task in batch.claimed if task.id not in refused],
-            changed=[as_waiting(task) if task.id in refused else task for task in batch.changed],
-        )
+        return without_starts(batch, refused)
 
     def _hold(self, batch: Batch) -> None:
-        tasks = [stored.task for stored in batch.added] + [*batch.claimed, *batch.changed]
-        running = [task.id for task in tasks if task.state is not _PARKED]
+        running = [task.id for task in starts_of(batch)]
         if running:
             self.send(self._sql.hold, ids=running)
 
