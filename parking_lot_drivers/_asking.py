@@ -36,7 +36,10 @@ class Asking:
         async with self._alone({task.metadata.id for task in tasks if task.named}):
             found = await self._known(tasks)
             self._check_open()
-            new = {task.metadata.id: task for task in tasks if task.metadata.id not in found}
+            new: dict[str, Prepared] = {}
+            for task in tasks:
+                if task.metadata.id not in found:
+                    new.setdefault(task.metadata.id, task)  # of those with one key, the first counts
             if len(tasks) > 1 and not wait and self._loop.room < len(new):
                 raise QueueFull(self._limit - self._loop.room, self._limit)
             found |= await self._send_all(list(new.values()), wait=wait)

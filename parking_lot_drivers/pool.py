@@ -251,8 +251,9 @@ class ResourcePool:
         """Submit in a transaction of yours: the task is kept if it commits, and never was if it rolls back.
 
         ``connection`` is a SQLAlchemy ``Connection`` or ``Session`` to the database where the queue is; ``options`` are
-        those of ``submit``, but for ``wait``. Returns the id; ``handle`` makes a handle of it, once you have committed.
-        The pool need not be entered. Until you commit, others may have to wait: on an embedded file, all who write.
+        those of ``submit``, but for ``wait``. Returns the id. The pool need not be entered. Once you have committed, it
+        takes up the task: at once where hosts share the queue, else within a twentieth of a second.
+        Until you commit, others may have to wait: on an embedded file, all who write.
         Raises ``SubmitError``, ``ConfigError`` for a queue that is in no database, ``SchemaMissing``, and what
         SQLAlchemy raises.
         """
