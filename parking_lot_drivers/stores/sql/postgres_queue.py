@@ -194,8 +194,8 @@ class PostgresSql(SharedSql):
         """The depth, as it was not long ago: a large lot takes milliseconds to count."""
         begun = time.monotonic()
         if begun >= self._count_at:
-            row = connection.connection.cursor().execute(self._sql.depth, {"pool": self._pool, "limit": limit}).fetchone()
-            self._counted = int(row[0])
+            cursor = connection.connection.cursor()
+            (self._counted,) = cursor.execute(self._sql.depth, {"pool": self._pool, "limit": limit}).fetchone()
             now = time.monotonic()
             self._count_at = now + _COUNT_PAUSE * (now - begun)
         return self._counted
