@@ -98,7 +98,8 @@ class Heartbeat:
             except StoreError as error:
                 _log.warning("news cannot be heard now, nor the lease renewed: %s", error)
                 self._stopping.wait(pause)
-                pause = min(2 * pause, _PAUSE_MAX_S)
+                # A server that comes back leaves hosts one lease to renew theirs.
+                pause = min(2 * pause, _PAUSE_MAX_S, self._period or _PAUSE_MAX_S)
             finally:
                 self._ear.close()
 
