@@ -66,7 +66,7 @@ class PgmqQueue(SharedSqlQueue):
         self._default_units = default_units
         self._outcomes = "parking_lot_results"
         sql = self._make_sql()
-        self._database = PostgresDatabase(url, wait_for_server=wait_for_server)
+        self._database = PostgresDatabase(url, wait_for_server=wait_for_server, standstill=lease)
         super().__init__(
             sql,
             self._database,

@@ -137,7 +137,7 @@ class PostgresQueue(SharedSqlQueue):
         self._policy = policy or Policy()
         self._tables = shared_tables(table)
         sql = PostgresSql(self._tables, pool, self._policy)
-        self._database = PostgresDatabase(url, wait_for_server=wait_for_server)
+        self._database = PostgresDatabase(url, wait_for_server=wait_for_server, standstill=lease)
         super().__init__(
             sql,
             self._database,

@@ -29,7 +29,7 @@ _ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 
 #: Seconds for which a host holds its tasks without a sign of life; short, so that the tests need not wait long.
-LEASE = 1.5
+LEASE = 2.0
 POLL = 0.2
 UNITS = 4
 

@@ -95,7 +95,8 @@ def _check_life(life: list[Move]) -> None:
     for move in rest:
         assert not ended, f"moves after the end: {life}"
         if move.move == "Start":
-            assert holder is None, f"a task that is held was started: {life}"
+            # What a host got back and started again in one batch moves once.
+            assert holder in (None, move.host), f"a task that is held was started: {life}"
             assert move.epoch == epoch + 1, f"epochs do not grow by one: {life}"
             epoch, holder = move.epoch, move.host
             continue
@@ -145,12 +146,12 @@ def _by_transaction(moves: Iterable[Move]) -> list[Move]:
 
 
 def _count(move: Move, held: dict[Any, Any], in_use: Counter[Any]) -> None:
+    if move.move in ("Start", *_RELEASES) and move.task_id in held:
+        host, device, units = held.pop(move.task_id)
+        in_use[host, device] -= units
     if move.move == "Start":
         held[move.task_id] = (move.host, move.device, move.units)
         in_use[move.host, move.device] += move.units
-    elif move.move in _RELEASES and move.task_id in held:
-        host, device, units = held.pop(move.task_id)
-        in_use[host, device] -= units
 
 
 def check_shared_budget(moves: Iterable[Move], units: int) -> None:
@@ -166,13 +167,13 @@ def most_in_use(moves: Iterable[Move]) -> int:
     most = 0
     for move in moves:
         assert move.budget is not None
+        if move.move in ("Start", *_RELEASES) and move.task_id in held:
+            device, freed = held.pop(move.task_id)
+            in_use[device] -= freed
         if move.move == "Start":
             held[move.task_id] = (move.device, move.units)
             in_use[move.device] += move.units
             most = max(most, in_use[move.device])
-        elif move.move in _RELEASES and move.task_id in held:
-            device, freed = held.pop(move.task_id)
-            in_use[device] -= freed
     return most
 
 

@@ -49,6 +49,7 @@ _WORDS = {
     "42703": _MIGRATE,
     "42883": _MIGRATE,
     "42501": _RIGHTS,
+    "25P03": "this process stood still in the midst of a transaction, which the server gave up; try again",
     "25006": "it is a read-only standby: name the primary in the URL",
     "40001": "other transactions kept getting in the way; try again",
     "40P01": "other transactions kept getting in the way; try again",

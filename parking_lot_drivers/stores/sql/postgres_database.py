@@ -45,6 +45,8 @@ _BEGIN_SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _FLUSH = b"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 _NO_FLUSH = b"SET synchronous_commit = off"
 
+_STANDSTILL = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
+
 # After these another connection may do better: statements that it has prepared no longer fit the tables or are unknown
 # to the server (behind some proxies); or the server has become a standby, and the URL names others.
 _SPOILS = (
@@ -72,6 +74,7 @@ class PostgresDatabase:
         wait_for_server: float = 0.0,
         application_name: str = "parking-lot",
         synchronous_commit: bool = True,
+        standstill: float | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -80,6 +83,8 @@ class PostgresDatabase:
             wait_for_server: for how long ``open`` tries to reach a server that is down or starting, in seconds.
             application_name: the name in ``pg_stat_activity``, unless the URL gives one.
             synchronous_commit: False acknowledges commits before they are flushed to disk.
+            standstill: for how many seconds this process may stand still in the midst of a transaction, and keep others
+                waiting for what it has locked; then the server ends the connection. ``None`` is for ever.
 
         Raises:
             ConfigError: the URL cannot be read.
@@ -89,6 +94,7 @@ class PostgresDatabase:
         self._wait_for_server = wait_for_server
         self._application_name = application_name
         self._durability = _FLUSH if synchronous_commit else _NO_FLUSH
+        self._standstill = standstill
         self._thread = WorkerThread("parking-lot-postgres")
         self._connection: tuple[Connection, PostgresConnection] | None = None
         self._opened = False
@@ -216,6 +222,8 @@ class PostgresDatabase:
             driver = connect(self._url, application_name=self._application_name)
             try:
                 driver.execute(self._durability)
+                if self._standstill is not None:
+                    driver.execute(_STANDSTILL, (str(max(1, round(1000 * self._standstill))),))
                 # SQLAlchemy asks a few things about the server once; in autocommit mode it begins no transactions.
                 engine = create_engine(
                     "postgresql+psycopg://",
