@@ -135,8 +135,7 @@ class LotClient:
         for number, task in enumerate(tasks):
             if task.named and not task.again_is_fine and await self._standings.find(task.metadata.id) is not None:
                 error = duplicate(task.metadata.id)
-                if place:
-                    error.args = (f"tasks[{number}]: {error}",)
+                error.args = (f"tasks[{number}]: {error}",) if place else error.args
                 raise error
         await self._entrance.enter(tasks, wait=wait)
 
@@ -267,9 +266,8 @@ class LotClient:
         with anyio.fail_after(timeout):
             if self._arrivals is not None:
                 return await self._wait_shared(self._arrivals, mailbox, task_id)
-            standing = await self.status(task_id)
-            if standing.result is not None:
-                return standing.result
+            if (ended := (await self.status(task_id)).result) is not None:
+                return ended
             for pause in _pauses():
                 if (result := await mailbox.get(task_id)) is not None:
                     return result
@@ -279,9 +277,8 @@ class LotClient:
     async def _wait_shared(self, arrivals: Arrivals, mailbox: Results, task_id: str) -> TaskResult:
         waiter = arrivals.expect(task_id)  # first, so that nothing is missed while one looks
         try:
-            standing = await self.status(task_id)
-            if standing.result is not None:
-                return standing.result
+            if (ended := (await self.status(task_id)).result) is not None:
+                return ended
             while True:
                 await arrivals.wait(waiter)
                 if (result := await mailbox.get(task_id)) is not None:
