@@ -8,7 +8,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -93,6 +93,8 @@ class SharedSqlQueue(SharedQueue):
         self._last_request = 0
         self._counted = (1, 0)
         self._counted_at = -math.inf
+        # When the database was last found out of reach.
+        self._trouble_at = -math.inf
 
     @property
     def host(self) -> str:
@@ -240,7 +242,9 @@ class SharedSqlQueue(SharedQueue):
     async def mine(self) -> Loaded:
         """See ``SharedQueue.mine``."""
         row = self._scheduling()
-        if not await self._writer.write(lambda connection: self._sql.renew(connection, row)):
+        with self._noting_trouble():
+            renewed = await self._writer.write(lambda connection: self._sql.renew(connection, row))
+        if not renewed:
             await self._register()
             row = self._scheduling()
         tasks, bad = await self._writer.read(lambda connection: self._sql.mine(connection, row.id))
@@ -250,10 +254,21 @@ class SharedSqlQueue(SharedQueue):
     async def adopt_orphans(self, limit: int = 1000) -> Sequence[tuple[ScheduledTask, MailboxKey]]:
         """See ``SharedQueue.adopt_orphans``."""
         row = self._scheduling()
-        await self._writer.write(lambda connection: self._sql.end_leases(connection, row.lease))
-        tasks, bad = await self._writer.write(lambda connection: self._sql.adopt(connection, row.id, limit))
+        with self._noting_trouble():
+            # Who could not reach the database gives the others, who could not either, a term to renew their leases.
+            if time.monotonic() >= self._trouble_at + row.lease:
+                await self._writer.write(lambda connection: self._sql.end_leases(connection, row.lease))
+            tasks, bad = await self._writer.write(lambda connection: self._sql.adopt(connection, row.id, limit))
         await self._set_aside(bad)
         return tasks
+
+    @contextlib.contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreUnavailable:
+            self._trouble_at = time.monotonic()
+            raise
 
     async def load(self) -> Loaded:
         """Everything saved, tasks in the order of their sequence. Adopts orphans first, if this object schedules."""
