@@ -226,7 +226,7 @@ class LotClient:
         if self._results is None:
             raise ConfigError(
                 f"pools.{self.pool}.mailbox: in_memory keeps outcomes in the scheduling process, where others cannot "
-                "fetch them; use yaque"
+                "fetch them; use yaque or postgres"
             )
         return self._results
 

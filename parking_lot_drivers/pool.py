@@ -26,6 +26,7 @@ from parking_lot_core import (
 from parking_lot_drivers._asking import Asking
 from parking_lot_drivers._loop import Loop
 from parking_lot_drivers._requests import Requests
+from parking_lot_drivers._retention import Retention
 from parking_lot_drivers._sharing import Sharing
 from parking_lot_drivers._submission import NewTask, all_prepared, check_capacity, prepared
 from parking_lot_drivers._ticket import Ticket
@@ -106,6 +107,7 @@ class ResourcePool:
         self._clock = Clock()
         self._loop = Loop(config, executor, self._queue, self._store, self._clock)
         self._requests = Requests(self._loop, self._queue, self._clock)
+        self._retention = Retention(self._store)
         self._stack = AsyncExitStack()
         self._asking = Asking(self._loop, config, self._check_open)
         self._transactions = Transactions(self._queue, name, config)
@@ -140,6 +142,7 @@ class ResourcePool:
             await self._loop.open(group)
             group.start_soon(self._loop.run, group)
             group.start_soon(self._watch)
+            group.start_soon(self._retention.watch)
             self._stack = stack.pop_all()
 
     @property
@@ -170,6 +173,7 @@ class ResourcePool:
             await self._loop.until(lambda: not self._loop.runs)
         self._loop.runs.hand_back()
         self._watcher.stop()
+        self._retention.stop()
         self._loop.leave()
         await self._loop.ended.wait()
 

@@ -126,7 +126,10 @@ class SharedSqlQueue(SharedQueue):
         """See that the tables are there; for those who inherit."""
 
     async def _register(self) -> None:
-        row = HostRow(id=uuid.uuid4().hex[:16], pid=os.getpid(), hostname=socket.gethostname(), lease=self._lease)
+        hostname, pid = socket.gethostname(), os.getpid()
+        # The audit trail names hosts that have gone: a person should see which process on which machine it was.
+        name = f"{hostname[:40]}-{pid}-{uuid.uuid4().hex[:8]}"
+        row = HostRow(id=name, pid=pid, hostname=hostname, lease=self._lease)
         await self._writer.write(lambda connection: self._sql.register(connection, row))
         self._row = row
 
