@@ -7,8 +7,10 @@ import pytest
 
 from parking_lot_drivers import ResourcePool, TaskHandle
 from parking_lot_drivers.errors import StoreUnavailable
+from parking_lot_drivers.ports import Batch
 from tests.hosts import proof
 from tests.hosts.cluster import PATIENCE, UNITS, Cluster
+from tests.hosts.stores import policy_of
 from tests.hosts.tools import submit
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +45,17 @@ async def _persistently(pool: ResourcePool, key: str) -> TaskHandle:
             return await pool.submit({"work": 0.02}, idempotency_key=key)
         except StoreUnavailable:
             await anyio.sleep(0.02)
+
+
+async def test_a_commit_without_a_lease_says_so(cluster: Cluster) -> None:
+    queue = cluster.store.queue(cluster.url, policy=policy_of(None), lease=30.0, poll=0.1)
+    await queue.open()
+    try:
+        cluster.rows("DELETE FROM parking_lot_hosts")
+        with pytest.raises(StoreUnavailable, match="the lease of this host has lapsed"):
+            await queue.commit(Batch(removed=["x"]))
+    finally:
+        await queue.aclose()
 
 
 async def test_who_waits_for_a_task_that_runs_elsewhere_hears_of_it_after_a_lapse(cluster: Cluster) -> None:

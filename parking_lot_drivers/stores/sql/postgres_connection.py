@@ -59,6 +59,8 @@ _WORDS = {
     "57014": "it took too long, or an administrator stopped it (statement_timeout); try again",
     "57P01": "an administrator ended the connection; try again",
     "57P03": "the server is starting or shutting down; try again",
+    # A commit divides by the number of its host's leases.
+    "22012": "the lease of this host has lapsed, and others may have its tasks; nothing was saved: try again",
     "22003": _VALUE,
     "22021": _VALUE,
     "22P05": _VALUE,
