@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from weakref import WeakValueDictionary
 
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers.errors import UnknownTask
 from parking_lot_drivers.ports import Mailbox, TaskQueue
+
+# How many tasks are looked for in the queue at a time.
+_DOUBTS = 50
 
 
 class Elsewhere:
@@ -43,8 +47,12 @@ class Elsewhere:
         """All of them."""
         return list(self._tickets.values())
 
-    async def look(self) -> None:
-        """Deliver the outcomes that there are. Raises ``StoreError``."""
+    async def look(self, *, all_there: bool = True) -> None:
+        """Deliver the outcomes that there are. Raises ``StoreError``.
+
+        Unless they are ``all_there``, it is also looked whether the queue still has the tasks, some at a time: another
+        client of the queue may have removed one.
+        """
         waiting = list(self._tickets)
         if not waiting:
             return
@@ -55,12 +63,17 @@ class Elsewhere:
                 ticket = self._tickets.pop(task_id, None)
                 if ticket is not None:
                     ticket.deliver(message.delivery)
+        if not all_there:
+            self._doubtful.update(islice((task_id for task_id in waiting if task_id in self._tickets), _DOUBTS))
         await self._doubt()
 
     async def _doubt(self) -> None:
         doubtful, self._doubtful = self._doubtful, set()
         for task_id in doubtful & set(self._tickets):
             if await self._queue.get(task_id) is not None or await self._mailbox.get(task_id) is not None:
+                ticket = self._tickets.pop(task_id, None)
+                if ticket is not None:
+                    self._tickets[task_id] = ticket  # at the end of the line of those that are looked for
                 continue
             ticket = self._tickets.pop(task_id, None)
             if ticket is not None:

@@ -176,7 +176,7 @@ class Loop:
     @property
     def idle(self) -> bool:
         """Whether everything that was asked for has come to its end, and is saved."""
-        return not self._inputs and self.admission.idle and (self.sharing is None or self.sharing.depth <= 0)
+        return not self._inputs and self.admission.idle and (self.sharing is None or self.sharing.empty)
 
     # -- the loop ------------------------------------------------------------------------------------------------
 

@@ -21,19 +21,22 @@ class Retention:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
+        self._stopped = False
 
     def stop(self) -> None:
         """End ``watch``."""
-        self._scope.cancel()
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
     async def watch(self) -> None:
         """Run until ``stop``; at once over, if outcomes have no time to live."""
         ttl = self._mailbox.ttl
         if ttl is None:
             return
-        with self._scope:
-            while True:
+        with anyio.CancelScope() as self._scope:
+            while not self._stopped:
                 try:
                     await self._mailbox.prune(older_than=ttl)
                 except StoreError as error:

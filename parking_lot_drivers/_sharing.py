@@ -64,6 +64,9 @@ _GRACE_HUNGRY_S = 0.005
 #: How often a host looks at everything, however much news there is: nobody tells when a lease lapses.
 _ROUTINE_S = 1.0
 
+# With less room than this, the lot is counted before anything is admitted.
+_ROOM_LEAST = 1000
+
 _FIRST: Rank = (float("-inf"), 0, 0)
 
 
@@ -79,6 +82,9 @@ class Sharing:
         # What the latest window showed: its last rank where more wait beyond it, and how many tasks the lot holds.
         self._until: Rank = LAST
         self.depth = 0
+        # How many turns there were, and how many when the look began that found this depth.
+        self._acts = 0
+        self._acts_seen = -1
         self._hungry: anyio.Event | None = None
         self._stale = False
         # Tasks that were cancelled here while they waited, at the moment when another host started them.
@@ -113,6 +119,8 @@ class Sharing:
             self._loop.put_back([given for given in inputs if id(given) in later])
             inputs = [given for given in inputs if id(given) not in later]
         count = min(ASKS_PER_TURN, len(asks) + len(lobby))
+        if self._room < count + _ROOM_LEAST:  # so near the limit, what was counted some time ago will not do
+            self.depth = await self._queue.depth(self._config.max_queue_depth)
         scheduler = self._loop.admission.scheduler
         reserved = await self._queue.reserve(count)
         until = self._until if scheduler.queue_depth < 2 * WINDOW else min(self._until, _FIRST)
@@ -170,13 +178,21 @@ class Sharing:
     def acted(self, plan: Plan) -> None:
         """A turn has been acted upon: keep count, follow what left this host, and see whether more tasks are wanted."""
         self.depth += len(plan.admitted) - len(plan.ended)
+        self._acts += 1
         self.stale_finishes += plan.stale
         for ticket in plan.left:
             self.elsewhere.follow(ticket)
         if plan.outside:
             self._until = min(self._until, min(rank(stored.task) for stored in plan.outside))
-        if self._until != LAST and self._loop.admission.scheduler.queue_depth < WINDOW // 2:
+        scheduler = self._loop.admission.scheduler
+        idle = not scheduler.queue_depth and not scheduler.running_count
+        if idle or (self._until != LAST and scheduler.queue_depth < WINDOW // 2):
             self.look_soon()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is parked or running on any host, by a look that began after this host's latest turn."""
+        return self.depth <= 0 and self._acts == self._acts_seen
 
     def strays(self, held: Sequence[ScheduledTask]) -> list[Live]:
         """What runs here, though the queue says that this host does not hold it."""
@@ -276,13 +292,13 @@ class Sharing:
         if News.WORK in news or (self._shares_budget and News.OUTCOMES in news):
             await self._read_window()
         if News.OUTCOMES in news:
-            await self.elsewhere.look()
+            await self.elsewhere.look(all_there=News.ROUTINE not in news)
         if News.REQUESTS in news:
             await self._hear_requests()
 
     async def _read_window(self) -> None:
         self._stale = False
-        loop = self._loop
+        loop, acts = self._loop, self._acts
         admission, turn = loop.admission, loop.admission.turn
         free = max((device.free for device in admission.scheduler.devices), default=0)
         departed = admission.departed = admission.ending.ids()
@@ -293,7 +309,7 @@ class Sharing:
         if admission is not loop.admission:
             return  # it was read again meanwhile, and there is another scheduler
         loop.note_set_aside(window.set_aside)
-        self.depth = window.depth
+        self.depth, self._acts_seen = window.depth, acts
         self._shares_budget = window.held_elsewhere is not None
         ranks = [rank(task) for task, _ in window.tasks if task.ready_at is None]
         self._until = LAST if window.complete else max(ranks, default=_FIRST)

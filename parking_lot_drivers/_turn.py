@@ -103,8 +103,8 @@ class Plan:
     """One turn: what to save, and what to do after that.
 
     ``asks``: all that were decided on, whichever way. ``outside``: those admitted that this host's scheduler need not
-    know. ``left``: tickets of tasks that are others' from now on. ``stale``: how many of these have ended here, too late.
-    ``duplicates``: those whose id the queue had already.
+    know. ``left``: tickets of tasks that are others' from now on. ``stale``: how many of these have ended here, too
+    late. ``duplicates``: those whose id the queue had already.
     """
 
     batch: Batch

@@ -240,9 +240,9 @@ class TaskQueue(abc.ABC):
     def submit_in(self, connection: Any, request: Request, admit: Admit, need: Need) -> bool:  # noqa: ARG002
         """Keep a submission in a transaction of the caller's.
 
-        ``connection`` is SQLAlchemy's ``Connection`` or ``Session``. The queue need not be open. Returns False if the id is taken, and ``need.once``. Raises ``ConfigError`` for a
-        queue that is in no database, ``InvalidTask`` for a connection to another one, ``SchemaMissing``, what ``admit``
-        raises, and what SQLAlchemy raises.
+        ``connection`` is SQLAlchemy's ``Connection`` or ``Session``. The queue need not be open. Returns False if the
+        id is taken, and ``need.once``. Raises ``ConfigError`` for a queue that is in no database, ``InvalidTask`` for a
+        connection to another one, ``SchemaMissing``, what ``admit`` raises, and what SQLAlchemy raises.
         """
         raise ConfigError("this queue is in no database, so that no transaction of yours can have a part in it")
 

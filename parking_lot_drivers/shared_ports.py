@@ -53,8 +53,9 @@ class Saved:
 class Window:
     """The waiting tasks that matter now.
 
-    So that hosts do not race for the same tasks, each task is one host's to start first: its sequence number says whose.
-    The others may start it if it has a higher priority than what they have themselves, or if it still waits after a while.
+    So that hosts do not race for the same tasks, each task is one host's to start first: its sequence number says
+    whose. The others may start it if it has a higher priority than what they have themselves, or if it still waits
+    after a while.
 
     Attributes:
         tasks: the highest-ranked ones that are this host's to start first, and all that become ready, or expire, before

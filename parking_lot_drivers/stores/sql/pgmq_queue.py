@@ -65,7 +65,9 @@ class PgmqSql(PostgresSql):
     ) -> None:
         super().__init__(tables, pool, policy)
         self._common = QueueSql(queue_statements(compiled(POSTGRES, tables.lot), queue_name), pool, task_row)
-        self._sql = self._messages = pgmq_statements(tables, queue_name, audit=policy.audit, archive=policy.archive)
+        self._sql = self._reading = self._messages = pgmq_statements(
+            tables, queue_name, audit=policy.audit, archive=policy.archive
+        )
         self._units = default_units
 
     def window(self, connection: Connection, look: Look, host: str) -> tuple[Window, list[BadRow]]:

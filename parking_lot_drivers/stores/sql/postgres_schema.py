@@ -64,8 +64,10 @@ def parts(tables: SharedTables, *, queue: bool = True) -> list[Part]:
     found = [
         Part(
             "shared",
-            [tables.hosts, tables.budgets, tables.holdings, tables.shares, tables.audit]
-            + [lot.requests, lot.checkpoints, lot.leases, lot.set_aside],
+            [
+                *(tables.hosts, tables.budgets, tables.holdings, tables.shares, tables.audit),
+                *(lot.requests, lot.checkpoints, lot.leases, lot.set_aside),
+            ],
         ),
         Part(f"results {lot.names.outcomes}", [lot.outcomes]),
     ]

@@ -15,6 +15,7 @@ from sqlalchemy import Table
 
 from parking_lot_drivers.stores.sql import columns
 from parking_lot_drivers.stores.sql.dialects import POSTGRES
+from parking_lot_drivers.stores.sql.shared_reading import READING, ReadingStatements
 from parking_lot_drivers.stores.sql.shared_tables import SharedTables
 
 _preparer = POSTGRES.dialect.identifier_preparer
@@ -57,14 +58,13 @@ def quoted(table: Table) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class PostgresStatements:
+class PostgresStatements(ReadingStatements):
     """SQL text with named parameters. What each returns stands behind it; parameters are in the text."""
 
     check_lease: str  # one row; divides by zero without a lease
     add: str  # task_id of each that is new
     lock_budget: str  # device, units
     held_units: str  # device, sum of units
-    held_elsewhere: str  # device, sum of units, of all hosts but this one
     hold: str
     claim: str  # task_id, body where wanted, of each that was free
     change: str  # task_id of each that this host holds
@@ -81,25 +81,15 @@ class PostgresStatements:
     select_shares: str  # is_clock, tenant, tag
     keep_shares: str
 
-    window: str  # TASK, as all that follow
-    others: str
-    oldest: str
-    due: str
-    expiring: str
-    small: str
-    mine: str
-    adopt: str
-    depth: str  # count
+    adopt: str  # TASK
     prune_archive: str
     prune_audit: str
-    prune_results: str
 
     register: str
     renew: str  # id
     deregister: str
     end_leases: str
-    host_ids: str  # id
-    hosts: str  # id, pid, hostname, renewed_at
+    free_units: str
     keep_budget: str
 
 
@@ -107,7 +97,7 @@ class PostgresStatements:
 def postgres_statements(tables: SharedTables, *, audit: bool, archive: bool) -> PostgresStatements:
     """The statements for these tables, with or without an audit trail and an archive."""
     names = names_of(tables)
-    texts = _WRITING | _SHARING | _READING | _HOSTS
+    texts = _WRITING | _SHARING | READING | _PRUNING | _HOSTS
     return PostgresStatements(**{key: filled(text, names, audit, archive) for key, text in texts.items()})
 
 
@@ -122,7 +112,9 @@ def names_of(tables: SharedTables) -> dict[str, str]:
         "selected": _SELECTED,
         "now": NOW,
         "changes": f"c AS (SELECT * FROM json_to_recordset(%(rows)s::json) AS c({_CHANGE_TYPES}))",
-        "outcomes": f"rows from (json_to_recordset(%(outcomes)s::json) AS ({_OUTCOME_TYPES}), unnest(%(results)b::bytea[]))",
+        "outcomes": (
+            f"rows from (json_to_recordset(%(outcomes)s::json) AS ({_OUTCOME_TYPES}), unnest(%(results)b::bytea[]))"
+        ),
         "outcome_columns": ", ".join(OUTCOME_KEYS),
         "d_columns": ", ".join(f"d.{name}" for name in OUTCOME_KEYS),
         "task_types": _TASK_TYPES,
@@ -150,7 +142,8 @@ WITH lease AS MATERIALIZED (SELECT id FROM parking_lot_hosts WHERE id = %(host)s
 SELECT 1 / count(*) FROM lease
 """,
     "add": f"""
-WITH new AS (SELECT * FROM rows from (json_to_recordset(%(rows)s::json) AS ({{task_types}}), unnest(%(bodies)b::bytea[]))
+WITH new AS (SELECT * FROM rows from
+  (json_to_recordset(%(rows)s::json) AS ({{task_types}}), unnest(%(bodies)b::bytea[]))
   AS n({", ".join(TASK_KEYS)}, body)),
 added AS (
   INSERT INTO {{tasks}} (pool, {", ".join(TASK_KEYS)}, host)
@@ -175,17 +168,16 @@ SELECT task_id FROM added
     "lock_budget": "SELECT device, units FROM parking_lot_budgets WHERE name = %(budget)s ORDER BY device FOR UPDATE",
     "held_units": """
 SELECT device, sum(units)::bigint FROM parking_lot_holdings
-WHERE budget = %(budget)s AND NOT (pool = %(pool)s AND task_id = ANY(%(ids)s::text[]) AND host = %(host)s) GROUP BY device
-""",
-    "held_elsewhere": """
-SELECT device, sum(units)::bigint FROM parking_lot_holdings WHERE budget = %(budget)s AND host <> %(host)s GROUP BY device
+WHERE budget = %(budget)s AND NOT (pool = %(pool)s AND task_id = ANY(%(ids)s::text[]) AND host = %(host)s)
+GROUP BY device
 """,
     "hold": """
 INSERT INTO parking_lot_holdings (pool, task_id, budget, device, units, host, epoch)
 SELECT pool, task_id, %(budget)s, device, units, host, epoch FROM {tasks}
 WHERE pool = %(pool)s AND task_id = ANY(%(ids)s::text[]) AND host = %(host)s
 ON CONFLICT (pool, task_id) DO UPDATE
-SET budget = excluded.budget, device = excluded.device, units = excluded.units, host = excluded.host, epoch = excluded.epoch
+SET budget = excluded.budget, device = excluded.device, units = excluded.units, host = excluded.host,
+  epoch = excluded.epoch
 """,
     # LATERAL and LIMIT keep the planner to the primary key also before it has statistics of a table that was empty.
     "claim": f"""
@@ -204,7 +196,8 @@ won AS (
 ),
 AUDITtrail AS (
 AUDIT  {TRAIL}
-AUDIT  SELECT {{now}}, pool, task_id, tenant, 'Start', host, epoch, device, units, %(budget)s, NULL FROM won ORDER BY sequence
+AUDIT  SELECT {{now}}, pool, task_id, tenant, 'Start', host, epoch, device, units, %(budget)s, NULL
+AUDIT  FROM won ORDER BY sequence
 AUDIT),
 wanted AS (SELECT unnest(%(wanted)s::text[]) AS task_id)
 SELECT won.task_id, p.body FROM won
@@ -281,7 +274,8 @@ AND (%(all)s OR units IS NOT NULL OR NOT EXISTS (
 ))
 """,
     "keep_checkpoint": """
-INSERT INTO parking_lot_checkpoints (pool, body) VALUES (%(pool)s, %(body)s) ON CONFLICT (pool) DO UPDATE SET body = excluded.body
+INSERT INTO parking_lot_checkpoints (pool, body) VALUES (%(pool)s, %(body)s)
+ON CONFLICT (pool) DO UPDATE SET body = excluded.body
 """,
     "notify": "SELECT pg_notify(%(channel)s, %(news)s)",
 }
@@ -297,41 +291,9 @@ ON CONFLICT (pool, is_clock, tenant) DO UPDATE SET tag = excluded.tag WHERE excl
 """,
 }
 
-_READING = {
-    "window": """
-SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL
-AND (%(hosts)s = 1 OR sequence %% %(hosts)s = %(place)s)
-ORDER BY priority DESC, tag, sequence LIMIT %(limit)s
-""",
-    "others": """
-SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL
-AND sequence %% %(hosts)s <> %(place)s
-ORDER BY priority DESC, tag, sequence LIMIT %(limit)s
-""",
-    "oldest": """
-SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL AND priority = %(priority)s
-AND (%(hosts)s = 1 OR sequence %% %(hosts)s = %(place)s)
-ORDER BY tag, sequence LIMIT %(limit)s
-""",
-    "due": """
-SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND ready_at IS NOT NULL AND ready_at <= %(until)s AND host IS NULL
-ORDER BY ready_at LIMIT %(limit)s
-""",
-    "expiring": """
-SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND start_by IS NOT NULL AND start_by <= %(until)s
-ORDER BY start_by LIMIT %(limit)s
-""",
-    "small": """
-SELECT {selected} FROM (
-  SELECT * FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL
-  ORDER BY priority DESC, tag, sequence LIMIT %(behind)s
-) ahead WHERE units <= %(units)s ORDER BY priority DESC, tag, sequence LIMIT %(limit)s
-""",
-    "depth": "SELECT count(*) FROM (SELECT 1 FROM {tasks} WHERE pool = %(pool)s LIMIT %(limit)s) counted",
+_PRUNING = {
     "prune_archive": "DELETE FROM {archive} WHERE pool = %(pool)s AND archived_at < %(before)s",
     "prune_audit": "DELETE FROM parking_lot_audit WHERE pool = %(pool)s AND at < %(before)s",
-    "prune_results": "DELETE FROM {results} WHERE pool = %(pool)s AND finished_at < %(before)s",
-    "mine": "SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host = %(host)s ORDER BY sequence",
 }
 
 _HOSTS = {
@@ -349,11 +311,25 @@ FROM (SELECT {now} AS now) n WHERE id = %(host)s RETURNING id
 DELETE FROM parking_lot_hosts WHERE lease_until < {now}
 AND {now} > extract(epoch from pg_postmaster_start_time())::float8 + %(lease)s
 """,
+    # A host that is gone holds nothing, also of a budget that other pools share, whose hosts do not adopt its tasks.
+    "free_units": f"""
+WITH freed AS (
+  DELETE FROM parking_lot_holdings h
+  WHERE budget = %(budget)s AND pool <> %(pool)s AND NOT EXISTS (SELECT FROM parking_lot_hosts o WHERE o.id = h.host)
+  RETURNING pool, task_id, host, epoch, device, units, budget
+)
+AUDIT,
+AUDITtrail AS (
+AUDIT  {TRAIL}
+AUDIT  SELECT {{now}}, pool, task_id, '', 'Lapse', host, epoch, device, units, budget, NULL FROM freed
+AUDIT)
+SELECT count(*) FROM freed
+""",
     "adopt": f"""
 WITH orphans AS MATERIALIZED (
   SELECT t.pool, t.task_id, t.host FROM {{tasks}} t
   WHERE t.pool = %(pool)s AND t.host IS NOT NULL AND NOT EXISTS (SELECT FROM parking_lot_hosts h WHERE h.id = t.host)
-  ORDER BY t.task_id LIMIT %(limit)s FOR UPDATE OF t SKIP LOCKED
+  ORDER BY t.host LIMIT %(limit)s FOR UPDATE OF t SKIP LOCKED
 ),
 adopted AS (
   UPDATE {{tasks}} t SET host = %(host)s FROM orphans o WHERE t.pool = o.pool AND t.task_id = o.task_id
@@ -368,13 +344,6 @@ released AS (
   DELETE FROM parking_lot_holdings h USING adopted a WHERE h.pool = a.pool AND h.task_id = a.task_id
 )
 SELECT {{selected}} FROM adopted
-""",
-    "host_ids": """
-SELECT id FROM parking_lot_hosts WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY id
-""",
-    "hosts": """
-SELECT id, pid, hostname, renewed_at FROM parking_lot_hosts
-WHERE pool = %(pool)s AND lease_until >= {now} ORDER BY started_at
 """,
     "keep_budget": """
 INSERT INTO parking_lot_budgets (name, device, units)

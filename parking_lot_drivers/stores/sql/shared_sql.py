@@ -37,8 +37,9 @@ class HostRow:
 class Look:
     """What a window shall hold: how many ready tasks, and delayed or expiring ones up to which time (Unix seconds).
 
-    ``free`` is as in ``SharedQueue.window``; ``depth_max`` is how many tasks are counted at the most. Of ``hosts`` hosts
-    that share the tasks, a task is that one's to start first whose ``place`` (from 0) is its sequence modulo ``hosts``.
+    ``free`` is as in ``SharedQueue.window``; ``depth_max`` is how many tasks are counted at the most. Of ``hosts``
+    hosts that share the tasks, a task is that one's to start first whose ``place`` (from 0) is its sequence modulo
+    ``hosts``.
     """
 
     limit: int
