@@ -24,8 +24,9 @@ class Admission:
         self.lobby = lobby
         self.live: dict[str, Live] = {}
         self.ending = Ending()
-        #: The number of the latest turn.
+        # The number of the latest turn, and of the latest one that is saved.
         self.turn = 0
+        self.turn_saved = 0
         #: While somebody looks into the queue: tasks that have ended since, and that may be seen there all the same.
         self.departed: set[str] | None = None
 
@@ -82,4 +83,5 @@ class Admission:
         for live in plan.touched.values():
             live.stored = True
             live.held = live.task.state is not TaskState.PARKED
+        self.turn_saved = self.turn
         self.ending.saved()

@@ -299,7 +299,7 @@ class Sharing:
     async def _read_window(self) -> None:
         self._stale = False
         loop, acts = self._loop, self._acts
-        admission, turn = loop.admission, loop.admission.turn
+        admission, turn = loop.admission, loop.admission.turn_saved
         free = max((device.free for device in admission.scheduler.devices), default=0)
         departed = admission.departed = admission.ending.ids()
         try:
