@@ -36,25 +36,25 @@ def _pool(cluster: Cluster, url: str) -> ResourcePool:
 
 
 async def test_a_server_that_is_down_at_the_start_is_told_at_once(cluster: Cluster, own_server: OwnServer) -> None:
-    own_server.kill()
+    await anyio.to_thread.run_sync(own_server.kill)
     try:
         with pytest.raises(StoreUnavailable, match=r"the server cannot be reached: see that it runs"):
             async with _pool(cluster, cluster.url):
                 pass
     finally:
-        own_server.launch()
+        await anyio.to_thread.run_sync(own_server.launch)
 
 
 async def test_a_host_that_is_told_to_waits_for_the_server(cluster: Cluster, own_server: OwnServer) -> None:
     async with cluster.gateway() as pool:
         ids = await submit(pool, 5, work=0.0)
-    own_server.kill()
+    await anyio.to_thread.run_sync(own_server.kill)
     try:
         (host,) = cluster.launch(1, wait_for_server=60.0)
         await anyio.sleep(1.5)
         assert host.alive, host.errors
     finally:
-        own_server.launch()
+        await anyio.to_thread.run_sync(own_server.launch)
     host.wait_ready()
     await cluster.wait_for_end(ids)
     host.leave()
@@ -64,14 +64,14 @@ async def test_a_host_that_is_told_to_waits_for_the_server(cluster: Cluster, own
 async def test_an_idle_pool_says_that_its_server_is_down_and_recovers(cluster: Cluster, own_server: OwnServer) -> None:
     async with _pool(cluster, cluster.url) as pool:
         assert await (await pool.submit(1)).result() == 1
-        own_server.kill()
+        await anyio.to_thread.run_sync(own_server.kill)
         try:
             await cluster.until(lambda: pool.stats().degraded, lambda: "the pool does not say that it is degraded")
             assert "cannot be reached" in str(pool.stats().degraded) or "broke" in str(pool.stats().degraded)
             with pytest.raises(StoreUnavailable):
                 await pool.submit(2)
         finally:
-            own_server.launch()
+            await anyio.to_thread.run_sync(own_server.launch)
         await cluster.until(lambda: pool.stats().degraded is None, lambda: "the pool stays degraded")
         assert await (await pool.submit(3)).result() == 3
 

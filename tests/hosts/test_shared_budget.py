@@ -95,8 +95,8 @@ async def test_the_budget_holds_while_the_server_crashes_and_connections_are_cut
     ids = await _mixed(sharing, 120, 0.05)
     for _ in range(2):
         await _busy(sharing)
-        own_server.kill()
-        own_server.launch()
+        await anyio.to_thread.run_sync(own_server.kill)
+        await anyio.to_thread.run_sync(own_server.launch)
         await anyio.sleep(0.3)
         sharing.cut_connections()
         await anyio.sleep(0.2)
