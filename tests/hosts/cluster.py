@@ -43,6 +43,7 @@ class HostProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.hosts.host", json.dumps(settings)],
                 cwd=_ROOT,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
@@ -102,8 +103,9 @@ class HostProcess:
         if self.alive:
             self._process.kill()
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 class Cluster:

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -127,7 +128,14 @@ async def serve(settings: dict[str, Any]) -> None:
     print(json.dumps(counters(pool)), flush=True)
 
 
+def _end_with_the_test() -> None:
+    """Do not outlive whoever started this process: the other end of its standard input."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_the_test, daemon=True).start()
     logging.basicConfig(format=f"{os.getpid()} %(asctime)s %(message)s", level=logging.WARNING)
     given = json.loads(sys.argv[1])
     anyio.run(serve, given, backend=given["backend"])
