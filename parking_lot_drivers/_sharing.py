@@ -64,6 +64,10 @@ _GRACE_HUNGRY_S = 0.005
 #: How often a host looks at everything, however much news there is: nobody tells when a lease lapses.
 _ROUTINE_S = 1.0
 
+# How many numbers are drawn at the least, and for how long they may be kept.
+_NUMBERS_LEAST = 100
+_NUMBERS_S = 0.005
+
 # With less room than this, the lot is counted before anything is admitted.
 _ROOM_LEAST = 1000
 
@@ -89,6 +93,9 @@ class Sharing:
         self._stale = False
         # Tasks that were cancelled here while they waited, at the moment when another host started them.
         self._cancel_there: list[str] = []
+        # Sequence numbers that are left of those drawn last, and until when they may be used.
+        self._numbers = (0, 0)
+        self._numbers_until = 0.0
         # Whether units come free when others' tasks end.
         self._shares_budget = False
         # Since when tasks that are other hosts' to start first have been seen waiting, and when to look at them again.
@@ -122,7 +129,7 @@ class Sharing:
         if self._room < count + _ROOM_LEAST:  # so near the limit, what was counted some time ago will not do
             self.depth = await self._queue.depth(self._config.max_queue_depth)
         scheduler = self._loop.admission.scheduler
-        reserved = await self._queue.reserve(count)
+        reserved = await self._reserve(count)
         until = self._until if scheduler.queue_depth < 2 * WINDOW else min(self._until, _FIRST)
         gate = Gate(
             self._config,
@@ -134,6 +141,23 @@ class Sharing:
             now=now,
         )
         return inputs, gate
+
+    async def _reserve(self, count: int) -> Checkpoint:
+        """Numbers, and tags, for so many tasks.
+
+        Where there are no tags, what is left of numbers that were drawn just now will do: a task of another host that
+        came in between ranks behind these, though it was a few milliseconds earlier.
+        """
+        first, end = self._numbers
+        if self._config.tenants or anyio.current_time() >= self._numbers_until or first + count > end:
+            drawn = max(count, _NUMBERS_LEAST)
+            reserved = await self._queue.reserve(drawn)
+            self._numbers_until = anyio.current_time() + _NUMBERS_S
+            first, end = reserved.next_sequence, reserved.next_sequence + drawn
+        else:
+            reserved = Checkpoint(next_sequence=first)
+        self._numbers = (first + count, end)
+        return reserved
 
     @property
     def _room(self) -> int:
