@@ -150,15 +150,17 @@ class Loop:
             if ticket is not None:
                 return ticket
             with admission.ending.looking():
-                message = await self._mailbox.get(task_id)
-                ticket = self.admission.find(task_id)
-            if ticket is None and message is None and self.sharing is not None:
-                ticket = await self._find_elsewhere(task_id)
+                # First the queue: a task moves from there to the mailbox, whoever has it.
+                elsewhere = await self._find_elsewhere(task_id)
+                message = None if elsewhere is not None else await self._mailbox.get(task_id)
+                ticket = self.admission.find(task_id) or elsewhere
             if ticket is not None or message is not None or admission is self.admission:
                 return ticket or message
 
     async def _find_elsewhere(self, task_id: str) -> Ticket | None:
-        assert self.sharing is not None
+        """The ticket of a task of a shared queue that this host does not have."""
+        if self.sharing is None:
+            return None
         ticket = self.sharing.elsewhere.get(task_id)
         if ticket is None and await self._queue.get(task_id) is not None:
             ticket = Ticket(task_id)
