@@ -9,10 +9,9 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
-from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
@@ -25,6 +24,9 @@ from parking_lot_drivers.stores.sql.callers import connection_of
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
 from parking_lot_drivers.stores.sql.shared_sql import Entry, HostRow, Look, SharedSql, news_of
+
+if TYPE_CHECKING:  # who imports it first tells that it is missing: ``stores/sql``
+    from sqlalchemy import Connection
 
 _T = TypeVar("_T")
 

@@ -15,7 +15,7 @@ whichever pool looks first, so only one pool should schedule a queue that others
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from parking_lot_drivers.ports import Mailbox
 from parking_lot_drivers.stores._shared_queue import LEASE, POLL, SharedSqlQueue
@@ -25,6 +25,9 @@ from parking_lot_drivers.stores.sql.pgmq_schema import check_package, checked, m
 from parking_lot_drivers.stores.sql.postgres_connection import database_of
 from parking_lot_drivers.stores.sql.postgres_database import PostgresDatabase
 from parking_lot_drivers.stores.sql.shared_sql import Policy
+
+if TYPE_CHECKING:  # who imports it first tells that it is missing: ``stores/sql``
+    from sqlalchemy import Connection
 
 __all__ = ["PgmqQueue", "parts_of"]
 

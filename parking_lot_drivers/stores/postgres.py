@@ -6,8 +6,7 @@ import contextlib
 import os
 import select
 from collections.abc import Callable, Sequence
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from parking_lot_core import MailboxKey
 from parking_lot_drivers.ports import Delivery, Mailbox, Message
@@ -26,6 +25,9 @@ from parking_lot_drivers.stores.sql.set_aside import BadRow
 from parking_lot_drivers.stores.sql.shared_sql import HostRow, Policy, SharedSql
 from parking_lot_drivers.stores.sql.shared_tables import SharedTables, checked, shared_tables
 from parking_lot_drivers.stores.sql.statements import compiled
+
+if TYPE_CHECKING:  # who imports it first tells that it is missing: ``stores/sql``
+    from sqlalchemy import Connection
 
 _NEWS = {"w": News.WORK, "o": News.OUTCOMES, "r": News.REQUESTS}
 

@@ -13,8 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
 from parking_lot_drivers.ports import Mailbox
@@ -29,6 +28,9 @@ from parking_lot_drivers.stores.sql.shared_sqlite_schema import SHARED_FILE, TAB
 from parking_lot_drivers.stores.sql.sqlite_database import SqliteDatabase
 from parking_lot_drivers.stores.sql.statements import compiled
 from parking_lot_drivers.stores.sqlite import SqliteMailbox
+
+if TYPE_CHECKING:  # who imports it first tells that it is missing: ``stores/sql``
+    from sqlalchemy import Connection
 
 #: How often a host looks whether the file has changed, in seconds. A look costs some microseconds.
 NEWS_PERIOD = 0.02

@@ -12,11 +12,10 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
-from sqlalchemy import Connection
 
 from parking_lot_core import MailboxKey, ScheduledTask
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
@@ -43,6 +42,9 @@ from parking_lot_drivers.stores.sql.set_aside import BadRow, reports
 from parking_lot_drivers.stores.sql.sqlite_database import SqliteDatabase
 from parking_lot_drivers.stores.sql.sqlite_insert import insert_request
 from parking_lot_drivers.stores.sql.statements import compiled
+
+if TYPE_CHECKING:  # who imports it first tells that it is missing: ``stores/sql``
+    from sqlalchemy import Connection
 
 #: How often the scheduling process looks for requests of others, in seconds. A look costs some microseconds.
 POLL_PERIOD = 0.05

