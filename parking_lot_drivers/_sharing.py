@@ -333,7 +333,10 @@ class Sharing:
         if admission is not loop.admission:
             return  # it was read again meanwhile, and there is another scheduler
         loop.note_set_aside(window.set_aside)
-        self.depth, self._acts_seen = window.depth, acts
+        depth = window.depth
+        if depth and not admission.live and not window.tasks and not window.others:
+            depth = await self._queue.depth(1)  # the window's own count may be a little old
+        self.depth, self._acts_seen = depth, acts
         self._shares_budget = window.held_elsewhere is not None
         ranks = [rank(task) for task, _ in window.tasks if task.ready_at is None]
         self._until = LAST if window.complete else max(ranks, default=_FIRST)

@@ -18,7 +18,7 @@ _PAUSE_MAX_S = 2.0
 
 # Under load, others hear once in so many seconds: a notification in every commit would make commits wait for each other
 # (Postgres lets only one that notifies commit at a time).
-_TELL_PERIOD_S = 0.01
+_TELL_PERIOD_S = 0.004
 
 
 class Ear(abc.ABC):

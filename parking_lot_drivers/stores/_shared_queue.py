@@ -194,7 +194,10 @@ class SharedSqlQueue(SharedQueue):
 
         while True:
             try:
-                saved = (await self._writer.write(insert, pipeline=self._pipelined))()
+                if not once and shares is None and self._sql.enqueues_in_one_statement:
+                    saved = (await self._writer.read(insert))()  # which is a transaction by itself, and sooner over
+                else:
+                    saved = (await self._writer.write(insert, pipeline=self._pipelined))()
             except _AlreadyEnded as error:  # nothing was kept: once more without them
                 ended |= error.task_ids
                 continue

@@ -27,6 +27,7 @@ from parking_lot_drivers.stores.sql.statements import compiled
 class PostgresSql(SharedReading):
     """The queue of one pool in tables."""
 
+    enqueues_in_one_statement = True
     _commit: ClassVar[type[PostgresCommit]] = PostgresCommit
 
     def __init__(self, tables: SharedTables, pool: str, policy: Policy) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import attrs
 from sqlalchemy import Connection
@@ -75,6 +76,8 @@ class Entry:
 class SharedSql(abc.ABC):
     """The queue of one pool, in a database that several hosts share."""
 
+    #: Whether ``enqueue`` without shares is a single statement.
+    enqueues_in_one_statement: ClassVar[bool] = False
     #: The names under which hosts and clients tell each other news. The first one is the queue's own.
     channels: Sequence[str]
 
