@@ -24,25 +24,22 @@ from parking_lot_core import (
     Cancelled,
     CapacityChanged,
     Checkpoint,
-    Deliver,
-    Enqueue,
     Finished,
     MailboxKey,
     OutcomeStatus,
     PoolConfig,
     ScheduledTask,
-    Scheduler,
     TaskState,
     Tick,
     Withdrawn,
 )
 from parking_lot_drivers._elsewhere import Elsewhere
 from parking_lot_drivers._gate import LAST, Gate, Rank, rank
-from parking_lot_drivers._recovery import HOST_DIED
+from parking_lot_drivers._takeover import Takeover
 from parking_lot_drivers._ticket import Ticket
-from parking_lot_drivers._turn import Ask, Input, Live, Offer, Plan, Word, delivery_of
+from parking_lot_drivers._turn import Ask, Input, Live, Offer, Plan, Word
 from parking_lot_drivers.errors import StoreUnavailable
-from parking_lot_drivers.ports import Batch, Delivery, Mailbox, Request
+from parking_lot_drivers.ports import Mailbox, Request
 from parking_lot_drivers.shared_ports import Loss, News, SharedQueue, Window
 
 if TYPE_CHECKING:
@@ -81,8 +78,8 @@ class Sharing:
         self._loop = loop
         self._config = config
         self._queue = queue
-        self._mailbox = mailbox
         self.elsewhere = Elsewhere(queue, mailbox)
+        self._takeover = Takeover(config, queue, None if loop.together else mailbox)
         # What the latest window showed: its last rank where more wait beyond it, and how many tasks the lot holds.
         self._until: Rank = LAST
         self.depth = 0
@@ -320,6 +317,10 @@ class Sharing:
         if News.REQUESTS in news:
             await self._hear_requests()
 
+    async def _take_over(self) -> None:
+        if await self._takeover.run(self._loop.clock.now()):
+            self.look_soon()
+
     async def _read_window(self) -> None:
         self._stale = False
         loop, acts = self._loop, self._acts
@@ -422,35 +423,6 @@ class Sharing:
             if found is not None:
                 loop.put(self._offer(found))
         loop.put(Word(Cancelled(request.task_id, now), request.number))
-
-    # -- tasks of hosts that died --------------------------------------------------------------------------------
-
-    async def _take_over(self) -> None:
-        """Decide, by the usual rules, what becomes of tasks whose host died while they ran."""
-        while orphans := await self._queue.adopt_orphans():
-            now = self._loop.clock.now()
-            changed: list[ScheduledTask] = []
-            delivered: list[Delivery] = []
-            for task, mailbox in orphans:
-                command = after_loss(self._config, task, now)
-                if isinstance(command, Enqueue):
-                    changed.append(command.task)
-                else:
-                    delivered.append(delivery_of(task, mailbox, command.outcome, now))
-            _log.warning("took over %d tasks of hosts whose lease lapsed", len(orphans))
-            if not self._loop.together and delivered:
-                await self._mailbox.deliver(delivered)
-            removed = [delivery.task_id for delivery in delivered]
-            await self._queue.commit(Batch(changed=changed, removed=removed, delivered=delivered))
-            self.look_soon()
-
-
-def after_loss(config: PoolConfig, task: ScheduledTask, now: float) -> Enqueue | Deliver:
-    """What the scheduler's rules make of a run whose host died: another attempt, or its end."""
-    scheduler = Scheduler.restore(config, [task], Checkpoint(now=now))
-    command = scheduler.step(Finished(task.id, task.epoch, HOST_DIED, now))[0]
-    assert isinstance(command, Enqueue | Deliver)
-    return command
 
 
 def _acknowledged(task_id: str) -> Ticket:

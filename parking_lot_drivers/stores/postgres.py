@@ -8,11 +8,10 @@ import select
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from parking_lot_core import MailboxKey
-from parking_lot_drivers.ports import Delivery, Mailbox, Message
+from parking_lot_drivers.ports import Delivery, Mailbox
 from parking_lot_drivers.shared_ports import News
 from parking_lot_drivers.stores._heartbeat import Ear
-from parking_lot_drivers.stores._pruning import prune_outcomes
+from parking_lot_drivers.stores._mailbox import SqlMailbox
 from parking_lot_drivers.stores._shared_queue import LEASE, POLL, SharedSqlQueue
 from parking_lot_drivers.stores.sql import postgres_schema
 from parking_lot_drivers.stores.sql.dialects import POSTGRES
@@ -21,7 +20,6 @@ from parking_lot_drivers.stores.sql.postgres_connection import PostgresConnectio
 from parking_lot_drivers.stores.sql.postgres_database import PostgresDatabase
 from parking_lot_drivers.stores.sql.postgres_queue import PostgresSql
 from parking_lot_drivers.stores.sql.postgres_schema import Part
-from parking_lot_drivers.stores.sql.set_aside import BadRow
 from parking_lot_drivers.stores.sql.shared_sql import HostRow, Policy, SharedSql
 from parking_lot_drivers.stores.sql.shared_tables import SharedTables, checked, shared_tables
 from parking_lot_drivers.stores.sql.statements import compiled
@@ -32,7 +30,7 @@ if TYPE_CHECKING:  # who imports it first tells that it is missing: ``stores/sql
 _NEWS = {"w": News.WORK, "o": News.OUTCOMES, "r": News.REQUESTS}
 
 
-class PostgresMailbox(Mailbox):
+class PostgresMailbox(SqlMailbox):
     """Outcomes of one pool in ``table`` of the database at ``url``.
 
     ``wait_for_server``: for how many seconds ``open`` tries to reach a server that is down.
@@ -44,20 +42,20 @@ class PostgresMailbox(Mailbox):
         self.url = url
         self.table = checked(table)
         self._tables = shared_tables(outcomes=table)
-        self.sql = MailboxSql(compiled(POSTGRES, self._tables.lot), pool)
         self._pool = pool
-        self._database = PostgresDatabase(url, wait_for_server=wait_for_server, application_name="parking-lot mailbox")
+        self._postgres = PostgresDatabase(url, wait_for_server=wait_for_server, application_name="parking-lot mailbox")
+        super().__init__(self._postgres, MailboxSql(compiled(POSTGRES, self._tables.lot), pool))
 
     async def open(self) -> None:
         """Connect, and make the table if the database lacks it.
 
         Raises ``SchemaMissing``, ``StoreTooNew`` or ``StoreUnavailable``.
         """
-        await self._database.open()
+        await self._postgres.open()
         try:
-            await prepare(self._database, postgres_schema.parts(self._tables, queue=False))
+            await prepare(self._postgres, postgres_schema.parts(self._tables, queue=False))
         except BaseException:
-            await self._database.aclose()
+            await self._postgres.aclose()
             raise
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> None:
@@ -69,42 +67,7 @@ class PostgresMailbox(Mailbox):
             )
             self.sql.deliver(connection, deliveries)
 
-        await self._database.write(deliver)
-
-    async def get(self, task_id: str) -> Message | None:
-        """The outcome of one task. Raises ``StoreUnavailable``."""
-        messages, bad = await self._database.read(lambda connection: self.sql.get(connection, task_id))
-        await self._set_aside(bad)
-        return messages[0] if messages else None
-
-    async def ended(self, task_ids: Sequence[str]) -> set[str]:
-        """Those of the tasks that have an outcome. Raises ``StoreUnavailable``."""
-        return await self._database.read(lambda connection: self.sql.ended(connection, task_ids))
-
-    async def fetch(self, key: MailboxKey, *, after: int = 0, limit: int = 100) -> list[Message]:
-        """Messages of one box, oldest first. Raises ``ValueError`` for a limit < 1, and ``StoreUnavailable``."""
-        if limit < 1:
-            raise ValueError(f"limit: expected an integer ≥ 1, got {limit!r}")
-        messages, bad = await self._database.read(lambda connection: self.sql.fetch(connection, key, after, limit))
-        if not bad:
-            return messages
-        await self._set_aside(bad)
-        return await self.fetch(key, after=after, limit=limit)
-
-    async def prune(self, *, older_than: float) -> int:
-        """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were.
-
-        Raises ``StoreUnavailable``; then some may be gone.
-        """
-        return await prune_outcomes(self._database, self.sql, older_than)
-
-    async def aclose(self) -> None:
-        """Disconnect."""
-        await self._database.aclose()
-
-    async def _set_aside(self, bad: Sequence[BadRow]) -> None:
-        if bad:
-            await self._database.write(lambda connection: self.sql.set_aside(connection, bad))
+        await self._postgres.write(deliver)
 
 
 class PostgresQueue(SharedSqlQueue):

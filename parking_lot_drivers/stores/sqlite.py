@@ -17,23 +17,21 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
-from parking_lot_core import MailboxKey, ScheduledTask
+from parking_lot_core import ScheduledTask
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.ports import (
     Admit,
     Batch,
-    Delivery,
     Host,
     Loaded,
     Mailbox,
-    Message,
     Need,
     Overview,
     Request,
     TaskQueue,
 )
 from parking_lot_drivers.stores._lease import FileLease
-from parking_lot_drivers.stores._pruning import prune_outcomes
+from parking_lot_drivers.stores._mailbox import SqlMailbox
 from parking_lot_drivers.stores.sql.callers import connection_of
 from parking_lot_drivers.stores.sql.dialects import SQLITE
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
@@ -53,59 +51,16 @@ POLL_PERIOD = 0.05
 RENEWAL_PERIOD = 30.0
 
 
-class SqliteMailbox(Mailbox):
+class SqliteMailbox(SqlMailbox):
     """Outcomes of one pool in ``file``. Other processes may read it, and deliver to it, at the same time.
 
-    ``busy_timeout`` is how long to wait while another process writes, in seconds.
+    ``busy_timeout`` is how long to wait while another process writes, in seconds. ``open`` makes the file if it is
+    missing, and raises ``NotALot``, ``StoreTooNew`` or ``StoreUnavailable``.
     """
 
     def __init__(self, file: Path, pool: str, *, busy_timeout: float = 5.0) -> None:
         self.file = Path(file).resolve()
-        self.sql = MailboxSql(compiled(SQLITE), pool)
-        self._database = SqliteDatabase(self.file, busy_timeout=busy_timeout)
-
-    async def open(self) -> None:
-        """Make the file if it is missing. Raises ``NotALot``, ``StoreTooNew`` or ``StoreUnavailable``."""
-        await self._database.open()
-
-    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
-        """Keep the outcomes of tasks that have none. Raises ``StoreUnavailable``."""
-        await self._database.write(lambda connection: self.sql.deliver(connection, deliveries))
-
-    async def get(self, task_id: str) -> Message | None:
-        """The outcome of one task. Raises ``StoreUnavailable``."""
-        messages, bad = await self._database.read(lambda connection: self.sql.get(connection, task_id))
-        await self._set_aside(bad)
-        return messages[0] if messages else None
-
-    async def ended(self, task_ids: Sequence[str]) -> set[str]:
-        """Those of the tasks that have an outcome. Raises ``StoreUnavailable``."""
-        return await self._database.read(lambda connection: self.sql.ended(connection, task_ids))
-
-    async def fetch(self, key: MailboxKey, *, after: int = 0, limit: int = 100) -> list[Message]:
-        """Messages of one box, oldest first. Raises ``ValueError`` for a limit < 1, and ``StoreUnavailable``."""
-        if limit < 1:
-            raise ValueError(f"limit: expected an integer ≥ 1, got {limit!r}")
-        messages, bad = await self._database.read(lambda connection: self.sql.fetch(connection, key, after, limit))
-        if not bad:
-            return messages
-        await self._set_aside(bad)
-        return await self.fetch(key, after=after, limit=limit)
-
-    async def prune(self, *, older_than: float) -> int:
-        """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were.
-
-        Raises ``StoreUnavailable``; then some may be gone.
-        """
-        return await prune_outcomes(self._database, self.sql, older_than)
-
-    async def aclose(self) -> None:
-        """Close the file."""
-        await self._database.aclose()
-
-    async def _set_aside(self, bad: Sequence[BadRow]) -> None:
-        if bad:
-            await self._database.write(lambda connection: self.sql.set_aside(connection, bad))
+        super().__init__(SqliteDatabase(self.file, busy_timeout=busy_timeout), MailboxSql(compiled(SQLITE), pool))
 
 
 class SqliteQueue(TaskQueue):

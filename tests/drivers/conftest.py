@@ -26,6 +26,15 @@ def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:
 _ALIKE = ("pgmq", "shared_sqlite")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On a server, one event loop is enough for a quick run."""
+    here = Path(__file__).parent
+    for item in (item for item in items if item.path.is_relative_to(here)):
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if parameters.get("lot") == "postgres" and parameters.get("anyio_backend") == "trio":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(
     params=[pytest.param(name, marks=pytest.mark.slow if name in _ALIKE else ()) for name in sorted(STORES)]
 )
