@@ -124,6 +124,7 @@ class Loop:
     def leave(self) -> None:
         """End ``run`` as soon as nothing runs any more and every end is saved."""
         self._leaving = True
+        self._failures = 0  # those of before say nothing of whether the end can be saved
         self._failures_max = _FAILURES_AT_STOP_MAX
         self._rouse()
 

@@ -194,3 +194,23 @@ async def _leave_parked(lot: FaultyLot, *names: str, timeout: float | None = Non
         for name in names:
             await pool.submit(name, task_id=name, timeout=timeout)
         await until(lambda: pool.stats().parked == len(names))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_store_that_failed_often_before_the_stop_may_fail_again_at_the_stop(kind: str, tmp_path: Path) -> None:
+    lot, stage = FaultyLot(kind, tmp_path), Stage()
+    queue = lot.queue()
+
+    async def mend() -> None:
+        failures = queue.faults.raised
+        await until(lambda: queue.faults.raised >= failures + 2)
+        queue.faults.read_only = False
+
+    pool = ResourcePool(PoolConfig(max_units=1), stage, queue=queue, mailbox=lot.mailbox(), grace=0)
+    async with anyio.create_task_group() as group, pool:
+        await pool.submit("a")
+        await stage.on("a")
+        queue.faults.read_only = True
+        stage.end("a")
+        await until(lambda: queue.faults.raised > _loop._FAILURES_AT_STOP_MAX + 2)
+        group.start_soon(mend)
