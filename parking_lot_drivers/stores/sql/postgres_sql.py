@@ -75,7 +75,6 @@ class PostgresStatements(ReadingStatements):
     deliver: str
     delete_requests: str  # cancellations only of tasks that are gone, or held by this host
     keep_checkpoint: str
-    notify: str
 
     next_number: str  # number
     select_shares: str  # is_clock, tenant, tag
@@ -277,7 +276,6 @@ AND (%(all)s OR units IS NOT NULL OR NOT EXISTS (
 INSERT INTO parking_lot_checkpoints (pool, body) VALUES (%(pool)s, %(body)s)
 ON CONFLICT (pool) DO UPDATE SET body = excluded.body
 """,
-    "notify": "SELECT pg_notify(%(channel)s, %(news)s)",
 }
 
 _SHARING = {
