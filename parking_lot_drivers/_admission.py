@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parking_lot_core import Scheduler, TaskState
+from parking_lot_drivers._elsewhere import Elsewhere
 from parking_lot_drivers._ending import Ending
 from parking_lot_drivers._gate import Gate
 from parking_lot_drivers._lobby import Lobby
@@ -44,10 +45,12 @@ class Admission:
         live = self.live.get(task_id)
         return self.ending.get(task_id) if live is None else live.ticket
 
-    def decide(self, inputs: Iterable[Input], now: float, *, gate: Gate | None = None, shared: bool = False) -> Plan:
+    def decide(
+        self, inputs: Iterable[Input], now: float, *, gate: Gate | None = None, elsewhere: Elsewhere | None = None
+    ) -> Plan:
         """Step every input of the turn, in order, and let in who waits in the lobby as soon as there is room.
 
-        ``shared``: the queue is shared with other hosts; submissions then need a ``gate``.
+        ``elsewhere``: given if the queue is shared with other hosts; submissions then need a ``gate``.
         """
         self.turn += 1
         lobby = self.lobby
@@ -57,7 +60,7 @@ class Admission:
             self.live,
             self.ending,
             gate=gate,
-            shared=shared,
+            elsewhere=elsewhere,
             number=self.turn,
             departed=self.departed,
         )
@@ -68,7 +71,7 @@ class Admission:
                 turn.offer(each, now)
             else:
                 turn.hear(each, now)
-            while lobby and self._has_room(gate, shared=shared):
+            while lobby and self._has_room(gate, shared=elsewhere is not None):
                 turn.ask(lobby.call(), now)
         self.ending.saving = True
         return turn.plan()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from weakref import WeakValueDictionary
 
@@ -39,9 +40,17 @@ class Elsewhere:
         """The ticket of a task that is followed."""
         return self._tickets.get(task_id)
 
-    def take(self, task_id: str) -> Ticket | None:
-        """The ticket of a task that this host has again; it is no longer followed."""
-        return self._tickets.pop(task_id, None)
+    def take(self, task_id: str) -> Ticket:
+        """The ticket of a task that this host has now; it is no longer followed."""
+        ticket = self._tickets.pop(task_id, None)
+        if ticket is None:
+            ticket = Ticket(task_id)
+            ticket.acknowledge()
+        return ticket
+
+    def take_all(self, task_ids: Iterable[str]) -> dict[str, Ticket]:
+        """As ``take``, of those that are followed."""
+        return {task_id: self.take(task_id) for task_id in task_ids if task_id in self._tickets}
 
     def tickets(self) -> list[Ticket]:
         """All of them."""

@@ -39,7 +39,7 @@ from parking_lot_drivers._recovery import NEVER_BEGAN, Memory, news, read_lot, r
 from parking_lot_drivers._runs import Runs
 from parking_lot_drivers._sharing import Sharing
 from parking_lot_drivers._ticket import Ticket
-from parking_lot_drivers._turn import Ask, Input, Offer, Plan, Word
+from parking_lot_drivers._turn import Ask, Input, Plan, Word
 from parking_lot_drivers.clock import Clock
 from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, TaskTooLarge
 from parking_lot_drivers.ports import Batch, Loaded, Mailbox, Message, SetAside, TaskExecutor, TaskQueue
@@ -246,12 +246,11 @@ class Loop:
             try:
                 inputs, gate = await self.sharing.gate(inputs, now)
             except StoreUnavailable as error:
-                # Offers carry the tickets of those who wait for the tasks.
-                self.put_back([given for given in inputs if isinstance(given, Offer)])
                 await self._start_over([given for given in inputs if isinstance(given, Ask)], inputs, error)
                 return
         try:
-            plan = self.admission.decide(inputs, now, gate=gate, shared=self.sharing is not None)
+            elsewhere = None if self.sharing is None else self.sharing.elsewhere
+            plan = self.admission.decide(inputs, now, gate=gate, elsewhere=elsewhere)
         except BaseException:
             self._inputs[:0] = inputs  # they are told in the end that the pool has stopped
             raise
@@ -404,7 +403,10 @@ class Loop:
         stray = [] if self.sharing is None else self.sharing.strays([task for task, _ in loaded.tasks])
         if self.sharing is not None:
             self.sharing.count_stale([*memory.words, *self._inputs])
-        self.admission = rebuild(self._config, loaded, self.lobby, memory.tickets, stray)
+        tickets = dict(memory.tickets)
+        if self.sharing is not None:
+            tickets |= self.sharing.elsewhere.take_all(task.id for task, _ in loaded.tasks if task.id not in tickets)
+        self.admission = rebuild(self._config, loaded, self.lobby, tickets, stray)
         for live in stray:
             self.runs.interrupt(live.task.id, live.task.epoch)
         self._inputs[:0] = news(memory, loaded, self.runs, self._inputs, self.clock.now())

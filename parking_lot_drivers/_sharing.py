@@ -201,8 +201,10 @@ class Sharing:
         self.depth += len(plan.admitted) - len(plan.ended)
         self._acts += 1
         self.stale_finishes += plan.stale
+        live = self._loop.admission.live
         for ticket in plan.left:
-            self.elsewhere.follow(ticket)
+            if ticket.task_id not in live:  # unless the same turn was offered the task again
+                self.elsewhere.follow(ticket)
         if plan.outside:
             self._until = min(self._until, min(rank(stored.task) for stored in plan.outside))
         scheduler = self._loop.admission.scheduler
@@ -344,7 +346,8 @@ class Sharing:
         tasks = [*window.tasks, *self._adopted(window, hungry=free > 0)]
         offers = [pair for pair in tasks if pair[0].id not in departed and pair[0].id not in admission.live]
         shown = {task.id for task, _ in (*window.tasks, *window.others)}
-        words: list[Input] = [*self._capacities(window), *self._gone(window, shown, turn), *map(self._offer, offers)]
+        words: list[Input] = [*self._capacities(window), *self._gone(window, shown, turn)]
+        words += [Offer(*pair) for pair in offers]
         if loop.lobby and self._room > 0 and not words:
             words.append(Word(Tick(admission.scheduler.now)))
         for word in words:
@@ -385,10 +388,6 @@ class Sharing:
             if known.get(device) != units
         ]
 
-    def _offer(self, found: tuple[ScheduledTask, MailboxKey]) -> Offer:
-        task, mailbox = found
-        return Offer(task, mailbox, self.elsewhere.take(task.id) or _acknowledged(task.id))
-
     def _gone(self, window: Window, shown: set[str], turn: int) -> list[Word]:
         """Parked tasks that the window does not show any more: others have them, or they rank too low to matter."""
         now = self._loop.admission.scheduler.now
@@ -421,11 +420,5 @@ class Sharing:
             if found is not None and found[0].state is not TaskState.PARKED:
                 return  # whoever holds it hears of it, too
             if found is not None:
-                loop.put(self._offer(found))
+                loop.put(Offer(*found))
         loop.put(Word(Cancelled(request.task_id, now), request.number))
-
-
-def _acknowledged(task_id: str) -> Ticket:
-    ticket = Ticket(task_id)
-    ticket.acknowledge()
-    return ticket

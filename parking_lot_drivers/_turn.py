@@ -33,6 +33,7 @@ from parking_lot_core import (
     TaskState,
     Withdrawn,
 )
+from parking_lot_drivers._elsewhere import Elsewhere
 from parking_lot_drivers._ending import Ending
 from parking_lot_drivers._gate import Gate, rank
 from parking_lot_drivers._lobby import Lobby
@@ -66,7 +67,6 @@ class Offer:
 
     task: ScheduledTask
     mailbox: MailboxKey
-    ticket: Ticket
     request: None = None
 
 
@@ -122,7 +122,10 @@ class Plan:
 
 
 class Turn:
-    """Collects what the commands of one turn ask for. With a ``gate``, the queue is shared with other hosts."""
+    """Collects what the commands of one turn ask for.
+
+    With ``elsewhere``, the queue is shared with other hosts; submissions then need a ``gate``.
+    """
 
     def __init__(
         self,
@@ -132,13 +135,14 @@ class Turn:
         ending: Ending,
         *,
         gate: Gate | None = None,
-        shared: bool = False,
+        elsewhere: Elsewhere | None = None,
         number: int = 0,
         departed: set[str] | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._gate = gate
-        self._shared = shared
+        self._elsewhere = elsewhere
+        self._shared = elsewhere is not None
         self._number = number
         self._departed = departed
         self._outside: list[StoredTask] = []
@@ -190,11 +194,15 @@ class Turn:
         task = offer.task
         if task.id in self._live or task.id in self._ending:
             return
-        self._live[task.id] = Live(task, offer.mailbox, offer.ticket, stored=True, turn=self._number)
+        assert self._elsewhere is not None
+        # Not before now: an offer may be dropped, or be one of two, and somebody may wait on the ticket.
+        ticket = self._elsewhere.take(task.id)
+        self._live[task.id] = Live(task, offer.mailbox, ticket, stored=True, turn=self._number)
         known = self._scheduler.counters.ignored_offers
         self._take(self._scheduler.step(Offered(task, now)), None)
         if self._scheduler.counters.ignored_offers > known:
             del self._live[task.id]  # a sequence that is in use, by a task that was damaged or made by hand
+            self._leave(ticket)
 
     def hear(self, word: Word, now: float) -> None:
         """Step any other event. A cancellation also reaches a request of another process that waits in the lobby."""
@@ -248,7 +256,13 @@ class Turn:
         live = self._live.pop(task_id, None)
         if live is not None:
             self._touched.pop(task_id, None)
-            self._left.append(live.ticket)
+            self._leave(live.ticket)
+
+    def _leave(self, ticket: Ticket) -> None:
+        """A task is others' from now on. Its ticket is looked after at once: the same turn may offer the task again."""
+        assert self._elsewhere is not None
+        self._elsewhere.follow(ticket)
+        self._left.append(ticket)
 
     def plan(self) -> Plan:
         """The turn as a whole: every task as it stands at its end."""
@@ -345,7 +359,7 @@ class Turn:
         if self._departed is not None:
             self._departed.add(task_id)
         if live.stray:
-            self._left.append(live.ticket)
+            self._leave(live.ticket)
             self._stale += 1
             return
         self._touched[task_id] = live
