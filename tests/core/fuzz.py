@@ -16,11 +16,11 @@ from collections.abc import Callable
 import attrs
 
 from parking_lot_core import Scheduler
-from tests.core import properties
-from tests.core.agreement import agrees_in_a_long_line, agrees_with_model
-from tests.core.history import MakeScheduler
-from tests.core.properties import Property
-from tests.core.worlds import CLIMATES, LONG_LINES, Dice, World, make_world
+from parking_lot_core.testing import properties
+from parking_lot_core.testing.agreement import agrees_in_a_long_line, agrees_with_model
+from parking_lot_core.testing.history import MakeScheduler
+from parking_lot_core.testing.properties import Property
+from parking_lot_core.testing.worlds import CLIMATES, LONG_LINES, Dice, World, make_world
 
 LONG_LINE = 100  # events; more than that, and only agreement is looked at, because the rest would take minutes
 EVERYWHERE: tuple[Property, ...] = (

@@ -25,20 +25,20 @@ from parking_lot_core import (
     TaskMetadata,
     Tick,
 )
-from tests.core import worlds as kinds
-from tests.core.agreement import (
+from parking_lot_core.testing import worlds as kinds
+from parking_lot_core.testing.agreement import (
     agrees_in_a_long_line,
     agrees_with_model,
     assert_deadline_is_early_enough,
     assert_same_state,
 )
-from tests.core.checks import ALL
+from parking_lot_core.testing.checks import ALL
+from parking_lot_core.testing.history import Watched
+from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.rows import from_json
+from parking_lot_core.testing.strategies import dice, worlds
+from parking_lot_core.testing.worlds import CLIMATES, LONG_LINES, Climate, Dice, Kind, make_world
 from tests.core.depth import DEPTH, examples
-from tests.core.history import Watched
-from tests.core.model import Model
-from tests.core.rows import from_json
-from tests.core.strategies import dice, worlds
-from tests.core.worlds import CLIMATES, LONG_LINES, Climate, Dice, Kind, make_world
 
 
 class SchedulerAndModel(RuleBasedStateMachine):

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 
 from parking_lot_core import Scheduler
-from tests.core import mutants, properties, worlds
+from parking_lot_core.testing import broken, properties, worlds
+from parking_lot_core.testing.history import Broken
+from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.properties import Property
+from parking_lot_core.testing.strategies import worlds as any_world_of
+from parking_lot_core.testing.worlds import Climate, Dice, World, make_world
 from tests.core.depth import examples
-from tests.core.history import Broken
-from tests.core.model import Model
-from tests.core.properties import Property
-from tests.core.strategies import worlds as any_world_of
-from tests.core.worlds import Climate, Dice, World, make_world
 
 ANY = Climate()
 CROWD = Climate(kinds=worlds.QUIET, depth=False)
@@ -122,64 +122,66 @@ def test_everything_ends(world: World) -> None:
 # Every check can fail
 
 FAULTS: tuple[tuple[Property, type[Model], Climate], ...] = (
-    (properties.budget, mutants.Overcommits, ANY),
-    (properties.budget, mutants.IgnoresDrop, ANY),
-    (properties.budget, mutants.ReleasesOnInterrupt, ANY),
-    (properties.fencing, mutants.BelievesStaleWorkers, ANY),
-    (properties.fencing, mutants.ReusesEpochs, ANY),
-    (properties.fencing, mutants.ReleasesOnInterrupt, ANY),
-    (properties.fencing, mutants.StartsTwice, ANY),
-    (properties.conservation, mutants.DropsOutcomes, ANY),
-    (properties.conservation, mutants.DeliversTwice, ANY),
-    (properties.conservation, mutants.ExpiresTwice, ANY),
-    (properties.conservation, mutants.ForgetsRetries, ANY),
-    (properties.conservation, mutants.ForgetsToInterrupt, ANY),
-    (properties.conservation, mutants.StartsTwice, ANY),
-    (properties.depth, mutants.IgnoresDepth, ANY),
-    (properties.depth, mutants.RefusesEarly, ANY),
-    (properties.order, mutants.LastInFirstOut, CROWD),
-    (properties.order, mutants.LosesPlaces, CROWD),
-    (properties.order, mutants.IgnoresAging, CROWD),
-    (properties.order, mutants.IgnoresTags, CROWD),
-    (properties.work_conservation, mutants.OneStartPerStep, CROWD),
-    (properties.work_conservation, mutants.NeverBackfills, CROWD),
-    (properties.no_delay, mutants.IgnoresReservations, ONE_DEVICE),
-    (properties.no_delay, mutants.MiscountsSpare, ONE_DEVICE),
-    (properties.no_delay, mutants.ForgetsThePresent, ONE_DEVICE),
-    (properties.starts_in_time, mutants.IgnoresReservations, TIMELY),
-    (properties.starts_in_time, mutants.MiscountsSpare, TIMELY),
-    (properties.bounded_bypass, mutants.NeverDrains, NO_LIMITS),
-    (properties.bounded_bypass, mutants.DrainsLate, NO_LIMITS),
-    (properties.bounded_bypass, mutants.PassesUnderStrictOrder, NO_LIMITS),
-    (properties.expiry, mutants.StartsExpired, ANY),
-    (properties.expiry, mutants.ExpiresEarly, ANY),
-    (properties.restores, mutants.ForgetsWhoWaits, CROWD),
-    (properties.restores, mutants.ForgetsCapacity, ANY),
-    (properties.restores, mutants.ForgetsShares, ANY),
-    (properties.restores, mutants.ForgetsSequence, ANY),
-    (properties.restores, mutants.ForgetsTheTime, ANY),
-    (properties.everything_ends, mutants.NeverRetries, ANY),
-    (properties.everything_ends, mutants.OneStartPerStep, ANY),
-    (properties.deterministic, mutants.RemembersOtherRuns, ANY),
-    (properties.clamps_time, mutants.GoesBackInTime, ANY),
-    (properties.repeated_tick_does_nothing, mutants.OneStartPerStep, ANY),
-    (properties.repeated_tick_does_nothing, mutants.CountsTicks, ANY),
-    (properties.deadlines_suffice, mutants.WakesLate, ANY),
-    (properties.deadlines_suffice, mutants.NeverSleeps, ANY),
+    (properties.budget, broken.Overcommits, ANY),
+    (properties.budget, broken.IgnoresDrop, ANY),
+    (properties.budget, broken.ReleasesOnInterrupt, ANY),
+    (properties.fencing, broken.BelievesStaleWorkers, ANY),
+    (properties.fencing, broken.ReusesEpochs, ANY),
+    (properties.fencing, broken.ReleasesOnInterrupt, ANY),
+    (properties.fencing, broken.StartsTwice, ANY),
+    (properties.conservation, broken.DropsOutcomes, ANY),
+    (properties.conservation, broken.DeliversTwice, ANY),
+    (properties.conservation, broken.ExpiresTwice, ANY),
+    (properties.conservation, broken.ForgetsRetries, ANY),
+    (properties.conservation, broken.ForgetsToInterrupt, ANY),
+    (properties.conservation, broken.StartsTwice, ANY),
+    (properties.depth, broken.IgnoresDepth, ANY),
+    (properties.depth, broken.RefusesEarly, ANY),
+    (properties.order, broken.LastInFirstOut, CROWD),
+    (properties.order, broken.LosesPlaces, CROWD),
+    (properties.order, broken.IgnoresAging, CROWD),
+    (properties.order, broken.IgnoresTags, CROWD),
+    (properties.work_conservation, broken.OneStartPerStep, CROWD),
+    (properties.work_conservation, broken.NeverBackfills, CROWD),
+    (properties.no_delay, broken.IgnoresReservations, ONE_DEVICE),
+    (properties.no_delay, broken.MiscountsSpare, ONE_DEVICE),
+    (properties.no_delay, broken.ForgetsThePresent, ONE_DEVICE),
+    (properties.starts_in_time, broken.IgnoresReservations, TIMELY),
+    (properties.starts_in_time, broken.MiscountsSpare, TIMELY),
+    (properties.bounded_bypass, broken.NeverDrains, NO_LIMITS),
+    (properties.bounded_bypass, broken.DrainsLate, NO_LIMITS),
+    (properties.bounded_bypass, broken.PassesUnderStrictOrder, NO_LIMITS),
+    (properties.expiry, broken.StartsExpired, ANY),
+    (properties.expiry, broken.ExpiresEarly, ANY),
+    (properties.restores, broken.ForgetsWhoWaits, CROWD),
+    (properties.restores, broken.ForgetsCapacity, ANY),
+    (properties.restores, broken.ForgetsShares, ANY),
+    (properties.restores, broken.ForgetsSequence, ANY),
+    (properties.restores, broken.ForgetsTheTime, ANY),
+    (properties.everything_ends, broken.NeverRetries, ANY),
+    (properties.everything_ends, broken.OneStartPerStep, ANY),
+    (properties.deterministic, broken.RemembersOtherRuns, ANY),
+    (properties.clamps_time, broken.GoesBackInTime, ANY),
+    (properties.repeated_tick_does_nothing, broken.OneStartPerStep, ANY),
+    (properties.repeated_tick_does_nothing, broken.CountsTicks, ANY),
+    (properties.deadlines_suffice, broken.WakesLate, ANY),
+    (properties.deadlines_suffice, broken.NeverSleeps, ANY),
 )
 SEEDS = 1000
 
 
 @pytest.mark.parametrize(
-    ("holds", "mutant", "climate"), FAULTS, ids=[f"{holds.__name__}-{mutant.__name__}" for holds, mutant, _ in FAULTS]
+    ("holds", "faulty", "climate"),
+    FAULTS,
+    ids=[f"{holds.__name__}-{faulty.__name__}" for holds, faulty, _ in FAULTS],
 )
-def test_every_check_can_fail(holds: Property, mutant: type[Model], climate: Climate) -> None:
+def test_every_check_can_fail(holds: Property, faulty: type[Model], climate: Climate) -> None:
     """A broken scheduler is found out in one of the first worlds, in which the model is not."""
     for seed in range(SEEDS):
         world = make_world(Dice(random.Random(seed).randrange), climate, 30)
         holds(Model, world)
         try:
-            holds(mutant, world)
+            holds(faulty, world)
         except Broken:
             return
-    pytest.fail(f"{mutant.__name__} passed {holds.__name__} in {SEEDS} worlds")
+    pytest.fail(f"{faulty.__name__} passed {holds.__name__} in {SEEDS} worlds")

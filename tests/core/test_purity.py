@@ -22,8 +22,8 @@ print(*sorted(new - sys.stdlib_module_names))
 SAYS = """
 import hashlib, random
 from parking_lot_core import Scheduler
-from tests.core.properties import transcript
-from tests.core.worlds import Climate, Dice, make_world
+from parking_lot_core.testing.properties import transcript
+from parking_lot_core.testing.worlds import Climate, Dice, make_world
 digest = hashlib.sha256()
 for seed in range(60):
     world = make_world(Dice(random.Random(seed).randrange), Climate(), 40)

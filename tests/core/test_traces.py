@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.trace import Story
+from parking_lot_core.testing.trace import Story
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.txt"))
 

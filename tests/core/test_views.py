@@ -9,12 +9,12 @@ from hypothesis import given
 
 from parking_lot_core import CapacityChanged, Event, PoolConfig, ScheduledTask, Scheduler, TaskState
 from parking_lot_core.explain import Explanation, Reason
-from tests.core import worlds
+from parking_lot_core.testing import worlds
+from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.strategies import worlds as worlds_of
+from parking_lot_core.testing.worlds import Climate, World
 from tests.core.depth import examples
-from tests.core.model import Model
 from tests.core.play import submit
-from tests.core.strategies import worlds as worlds_of
-from tests.core.worlds import Climate, World
 
 
 def lot(*events: Event, **policy: Any) -> Scheduler:

@@ -47,7 +47,7 @@ from parking_lot_core import (
     Tick,
     Withdrawn,
 )
-from tests.core.rows import SavedRows, from_json
+from parking_lot_core.testing.rows import SavedRows, from_json
 
 RULE = "----"
 

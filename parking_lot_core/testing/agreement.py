@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 
 from parking_lot_core import Checkpoint
-from tests.core.history import AnyScheduler, MakeScheduler
-from tests.core.model import Model
-from tests.core.worlds import World
+from parking_lot_core.testing.history import AnyScheduler, MakeScheduler
+from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.worlds import World
 
 
 def agrees_with_model(make: MakeScheduler, world: World) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from tests.core.worlds import Climate, Dice, World, make_world
+from parking_lot_core.testing.worlds import Climate, Dice, World, make_world
 
 
 @cache

@@ -31,8 +31,8 @@ from parking_lot_core import (
     Tick,
     Withdrawn,
 )
-from tests.core.ledger import HOLDING, planned_end
-from tests.core.model import Model
+from parking_lot_core.testing.ledger import HOLDING, planned_end
+from parking_lot_core.testing.model import Model
 
 _T = TypeVar("_T")
 

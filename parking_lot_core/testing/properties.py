@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import attrs
 
 from parking_lot_core import CapacityChanged, Command, Event, Finished, Outcome, OutcomeStatus, PoolConfig, Tick
-from tests.core import checks
-from tests.core.history import AnyScheduler, Broken, Check, MakeScheduler, Watched, watch
-from tests.core.rows import SavedRows, from_json
-from tests.core.worlds import World
+from parking_lot_core.testing import checks
+from parking_lot_core.testing.history import AnyScheduler, Broken, Check, MakeScheduler, Watched, watch
+from parking_lot_core.testing.rows import SavedRows, from_json
+from parking_lot_core.testing.worlds import World
 
 Property: TypeAlias = Callable[[MakeScheduler, World], None]
 

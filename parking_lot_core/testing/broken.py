@@ -19,9 +19,9 @@ from parking_lot_core import (
     Start,
     Tick,
 )
-from tests.core.dispatching import Verdict
-from tests.core.ledger import planned_end
-from tests.core.model import Model
+from parking_lot_core.testing.dispatching import Verdict
+from parking_lot_core.testing.ledger import planned_end
+from parking_lot_core.testing.model import Model
 
 
 class Overcommits(Model):

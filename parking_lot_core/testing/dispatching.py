@@ -9,7 +9,7 @@ import attrs
 
 from parking_lot_core import DeviceRecord, Move, Priority, ScheduledTask, Start, TaskState
 from parking_lot_core.lifecycle import move
-from tests.core.ledger import Ledger, planned_end
+from parking_lot_core.testing.ledger import Ledger, planned_end
 
 
 class Verdict(enum.Enum):

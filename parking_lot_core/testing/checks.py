@@ -20,7 +20,7 @@ from parking_lot_core import (
     Submitted,
     TaskState,
 )
-from tests.core.history import HOLDING, AnyScheduler, Broken, Check, History
+from parking_lot_core.testing.history import HOLDING, AnyScheduler, Broken, Check, History
 
 
 class Budget(Check):

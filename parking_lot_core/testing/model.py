@@ -34,8 +34,8 @@ from parking_lot_core import (
     Withdrawn,
 )
 from parking_lot_core.lifecycle import move
-from tests.core.dispatching import Dispatching
-from tests.core.ledger import HOLDING, device_record, planned_end
+from parking_lot_core.testing.dispatching import Dispatching
+from parking_lot_core.testing.ledger import HOLDING, device_record, planned_end
 
 
 class Model(Dispatching):

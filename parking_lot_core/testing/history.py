@@ -19,7 +19,7 @@ from parking_lot_core import (
     ScheduledTask,
     TaskState,
 )
-from tests.core.rows import SavedRows
+from parking_lot_core.testing.rows import SavedRows
 
 HOLDING = (TaskState.RUNNING, TaskState.STOPPING)
 
