@@ -19,8 +19,8 @@ from parking_lot_core import (
     Start,
     Tick,
 )
+from parking_lot_core._values import evolve
 from parking_lot_core.testing.dispatching import Verdict
-from parking_lot_core.testing.ledger import planned_end
 from parking_lot_core.testing.model import Model
 
 
@@ -50,7 +50,7 @@ class ReusesEpochs(Model):
     """A retry runs under the number of the attempt before it."""
 
     def _park_again(self, task: ScheduledTask, *, attempts: int, ready_at: float | None) -> None:
-        super()._park_again(attrs.evolve(task, epoch=task.epoch - 1), attempts=attempts, ready_at=ready_at)
+        super()._park_again(evolve(task, epoch=task.epoch - 1), attempts=attempts, ready_at=ready_at)
 
 
 class ReleasesOnInterrupt(Model):
@@ -136,7 +136,7 @@ class LosesPlaces(Model):
     """A retried task goes to the end of the line."""
 
     def _park_again(self, task: ScheduledTask, *, attempts: int, ready_at: float | None) -> None:
-        super()._park_again(attrs.evolve(task, sequence=self.next_sequence), attempts=attempts, ready_at=ready_at)
+        super()._park_again(evolve(task, sequence=self.next_sequence), attempts=attempts, ready_at=ready_at)
         self.next_sequence += 1
 
 
@@ -275,15 +275,18 @@ class GoesBackInTime(Model):
         return super().step(event)
 
 
+def _brought_nearer(task: ScheduledTask) -> ScheduledTask:
+    if task.started_at is None or task.metadata.run_timeout is None:
+        return task
+    return evolve(task, started_at=task.started_at - 0.25)
+
+
 class CountsTicks(Model):
     """Every tick brings the end of a run nearer."""
 
     def step(self, event: Event) -> tuple[Command, ...]:
         if isinstance(event, Tick):
-            self.known = [
-                attrs.evolve(task, started_at=task.started_at - 0.25) if planned_end(task) is not None else task
-                for task in self.known
-            ]
+            self.known = [_brought_nearer(task) for task in self.known]
         return super().step(event)
 
 

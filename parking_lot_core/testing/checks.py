@@ -140,6 +140,11 @@ def limit(task: ScheduledTask) -> float:
     return math.inf if task.metadata.run_timeout is None else task.metadata.run_timeout
 
 
+def ends_by(run: ScheduledTask) -> float:
+    """When a running or stopping task should end by its run limit; infinity without one."""
+    return math.inf if run.started_at is None else run.started_at + limit(run)
+
+
 def place(task: ScheduledTask) -> tuple[int, int, float]:
     """What fixes the rank of a task beside its class, for good."""
     return task.tag, task.sequence, task.admitted_at
@@ -156,7 +161,7 @@ class Policy(Check):
 
     def shadow(self, head: ScheduledTask, device: str) -> tuple[float, int] | None:
         """(end, spare) of the reservation of ``head`` on ``device``, from the run limits there."""
-        runs = sorted((run.started_at + limit(run), run.sequence, run.units) for run in self.history.holding(device))
+        runs = sorted((ends_by(run), run.sequence, run.units) for run in self.history.holding(device))
         free = self.history.free(device)
         for end, _, units in runs:
             free += units
@@ -216,8 +221,9 @@ class Order(Policy):
                 if other.units <= free and not (self.bounded and asks_more):
                     raise Broken("order", f"{task.id} starts on {command.device} before {other.id}")
             head = self.history.head()
-            fits = head is not None and any(self.history.free(name) >= head.units for name in self.history.capacity)
-            if fits and self.history.rank(head) < self.history.rank(task):
+            if head is None or self.history.rank(head) >= self.history.rank(task):
+                return
+            if any(self.history.free(name) >= head.units for name in self.history.capacity):
                 raise Broken("order", f"{task.id} starts before {head.id}, which fits")
 
 

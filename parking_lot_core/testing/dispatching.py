@@ -5,9 +5,8 @@ from __future__ import annotations
 import enum
 import math
 
-import attrs
-
 from parking_lot_core import DeviceRecord, Move, Priority, ScheduledTask, Start, TaskState
+from parking_lot_core._values import evolve
 from parking_lot_core.lifecycle import move
 from parking_lot_core.testing.ledger import Ledger, planned_end
 
@@ -99,11 +98,11 @@ class Dispatching(Ledger):
         units = self._free(device)
         if units >= head.units:
             return -math.inf, units - head.units
-        ending = [task for task in self._holding(device.device) if planned_end(task) is not None]
-        for task in sorted(ending, key=lambda task: (planned_end(task), task.sequence)):
+        ending = [(end, task) for task in self._holding(device.device) if (end := planned_end(task)) is not None]
+        for end, task in sorted(ending, key=lambda ends: (ends[0], ends[1].sequence)):
             units += task.units
             if units >= head.units:
-                return planned_end(task), units - head.units
+                return end, units - head.units
         return None
 
     def _exhausted(self, task: ScheduledTask) -> bool:
@@ -112,7 +111,7 @@ class Dispatching(Ledger):
         return 0 < window < math.inf and since is not None and self.now - since >= window
 
     def _start(self, task: ScheduledTask, device: DeviceRecord) -> None:
-        running = attrs.evolve(
+        running = evolve(
             task,
             state=move(task.state, Move.START),
             epoch=task.epoch + 1,

@@ -33,6 +33,7 @@ from parking_lot_core import (
     TaskState,
     Withdrawn,
 )
+from parking_lot_core._values import evolve
 from parking_lot_core.lifecycle import move
 from parking_lot_core.testing.dispatching import Dispatching
 from parking_lot_core.testing.ledger import HOLDING, device_record, planned_end
@@ -85,12 +86,7 @@ class Model(Dispatching):
             case Cancelled(task_id=task_id):
                 self._cancelled(task_id)
             case Withdrawn(task_id=task_id, epoch=epoch):
-                task = self.get(task_id)
-                if task is not None and task.epoch == epoch:
-                    move(task.state, Move.WITHDRAW)
-                    self._forget(task)
-                else:
-                    self.counters["stale_withdrawals"] += 1
+                self._withdrawn(task_id, epoch)
             case CapacityChanged(device=name, units=units):
                 self._capacity_changed(name, units)
 
@@ -113,7 +109,7 @@ class Model(Dispatching):
         run_timeout = self.config.run_timeout if metadata.run_timeout is None else metadata.run_timeout
         delayed = metadata.not_before is not None and metadata.not_before > self.now
         task = ScheduledTask(
-            metadata=attrs.evolve(metadata, start_by=start_by, run_timeout=run_timeout),
+            metadata=evolve(metadata, start_by=start_by, run_timeout=run_timeout),
             sequence=self.next_sequence,
             tag=self._next_tag(metadata),
             admitted_at=self.now,
@@ -135,7 +131,7 @@ class Model(Dispatching):
             tenant = task.metadata.tenant
             end = task.tag + self._increment(task.metadata)
             self.finish_tags[tenant] = max(self.finish_tags.get(tenant, 0), end)
-        task = attrs.evolve(task, state=move(TaskState.NEW, Move.OFFER))
+        task = evolve(task, state=move(TaskState.NEW, Move.OFFER))
         self.known.append(task)
         if task.metadata.start_by is not None and task.metadata.start_by <= self.now:
             self._expire(task)
@@ -145,7 +141,7 @@ class Model(Dispatching):
         if task is None or task.state not in HOLDING or task.epoch != epoch:
             self.counters["stale_finishes"] += 1
             return
-        if task.state is TaskState.STOPPING:
+        if task.stop_reason is not None:
             won = task.stop_reason is OutcomeStatus.CANCELLED and outcome.status is OutcomeStatus.SUCCEEDED
             self._deliver(task, outcome if won else Outcome(task.stop_reason, error=outcome.error))
         elif outcome.status is OutcomeStatus.RETURNED:
@@ -162,7 +158,7 @@ class Model(Dispatching):
         return went_wrong and outcome.retryable and task.attempts < max_attempts
 
     def _backoff(self, attempts: int) -> float:
-        return min(self.config.retry_backoff_max, self.config.retry_backoff * 2 ** (attempts - 1))
+        return min(self.config.retry_backoff_max, self.config.retry_backoff * 2.0 ** (attempts - 1))
 
     def _cancelled(self, task_id: str) -> None:
         task = self.get(task_id)
@@ -172,6 +168,14 @@ class Model(Dispatching):
             self._stop(task, OutcomeStatus.CANCELLED)
         else:
             self.counters["idle_cancels"] += 1
+
+    def _withdrawn(self, task_id: str, epoch: int) -> None:
+        task = self.get(task_id)
+        if task is not None and task.epoch == epoch:
+            move(task.state, Move.WITHDRAW)
+            self._forget(task)
+        else:
+            self.counters["stale_withdrawals"] += 1
 
     def _capacity_changed(self, name: str, units: int) -> None:
         if all(device.device != name for device in self.records):
@@ -196,11 +200,11 @@ class Model(Dispatching):
         self.out.append(Deliver(task.id, outcome))
 
     def _stop(self, task: ScheduledTask, reason: OutcomeStatus) -> None:
-        self._replace(attrs.evolve(task, state=move(task.state, Move.INTERRUPT), stop_reason=reason))
+        self._replace(evolve(task, state=move(task.state, Move.INTERRUPT), stop_reason=reason))
         self.out.append(Interrupt(task.id, task.epoch, reason))
 
     def _park_again(self, task: ScheduledTask, *, attempts: int, ready_at: float | None) -> None:
-        parked = attrs.evolve(
+        parked = evolve(
             task,
             state=move(task.state, Move.ENQUEUE),
             attempts=attempts,

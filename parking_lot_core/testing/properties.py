@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import attrs
-
 from parking_lot_core import CapacityChanged, Command, Event, Finished, Outcome, OutcomeStatus, PoolConfig, Tick
+from parking_lot_core._values import evolve
 from parking_lot_core.testing import checks
 from parking_lot_core.testing.history import AnyScheduler, Broken, Check, MakeScheduler, Watched, watch
 from parking_lot_core.testing.rows import SavedRows, from_json
@@ -133,7 +132,7 @@ def clamps_time(make: MakeScheduler, world: World) -> None:
     as_given, clamped, now = make(world.config), make(world.config), 0.0
     for event in world.events:
         now = max(now, event.at)
-        answer, expected = as_given.step(event), clamped.step(attrs.evolve(event, at=now))
+        answer, expected = as_given.step(event), clamped.step(evolve(event, at=now))
         if answer != expected or as_given.checkpoint() != clamped.checkpoint():
             raise Broken("time", f"{event} at {now} gave {answer} in place of {expected}")
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
 from cattrs.preconf.json import make_converter
 
 from parking_lot_core import (
@@ -23,6 +22,7 @@ from parking_lot_core import (
     TaskState,
     Withdrawn,
 )
+from parking_lot_core._values import evolve
 
 _converter = make_converter()
 
@@ -60,7 +60,7 @@ class SavedRows:
                 self.rows[task.id] = task
             case Interrupt(task_id=task_id, reason=reason) if task_id in self.rows:
                 row = self.rows[task_id]
-                self.rows[task_id] = attrs.evolve(row, state=TaskState.STOPPING, stop_reason=reason)
+                self.rows[task_id] = evolve(row, state=TaskState.STOPPING, stop_reason=reason)
             case Deliver(task_id=task_id):
                 self.rows.pop(task_id, None)
             case Expire(task=task):

@@ -31,6 +31,7 @@ from parking_lot_core import (
     Tick,
     Withdrawn,
 )
+from parking_lot_core._values import evolve
 from parking_lot_core.testing.ledger import HOLDING, planned_end
 from parking_lot_core.testing.model import Model
 
@@ -240,14 +241,15 @@ def make_world(dice: Dice, climate: Climate, length: int) -> World:
     for count in range(climate.burst + length):
         event = climate.event(dice, model)
         if count < climate.burst:
-            event = attrs.evolve(submitted(climate, dice, model), at=model.now)
-        while climate.timely and (ends := [task for task in model.known if _ends_by(task, event.at)]):
-            first = min(ends, key=planned_end)
-            happen(Finished(first.id, first.epoch, Outcome(dice.pick(USUAL_ENDS)), planned_end(first)))
+            event = evolve(submitted(climate, dice, model), at=model.now)
+        while climate.timely and (due := _first_due(model, event.at)):
+            end, task = due
+            happen(Finished(task.id, task.epoch, Outcome(dice.pick(USUAL_ENDS)), end))
         happen(event)
     return World(model.config, tuple(events))
 
 
-def _ends_by(task: ScheduledTask, moment: float) -> bool:
-    end = planned_end(task)
-    return end is not None and end <= moment
+def _first_due(model: Model, moment: float) -> tuple[float, ScheduledTask] | None:
+    """The run whose limit ends first, with that end, if it is no later than ``moment``."""
+    ends = [(end, task) for task in model.known if (end := planned_end(task)) is not None and end <= moment]
+    return min(ends, key=lambda due: due[0], default=None)
