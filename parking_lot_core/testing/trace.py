@@ -12,159 +12,149 @@ Every other block is one or more inputs, ``----``, and the answers to all of the
     ----
     enqueue summary
 
-Inputs: ``submit``, ``offer``, ``finish``, ``tick``, ``cancel``, ``withdraw``, ``capacity`` (``INPUTS`` says what they
-take), ``crash`` (go on with a scheduler restored from what was saved, as JSON), ``show`` (the state of the lot), and
-``explain id=...``.
+Inputs: ``submit``, ``offer``, ``finish``, ``tick``, ``cancel``, ``withdraw``, ``capacity`` (``VERBS`` in ``wording.py``
+says what they take), ``crash`` (go on with a scheduler restored from what was saved, as JSON), ``show`` (the state of
+the lot), and ``explain id=...``.
+
+``as_story`` writes events as a story, ``read_story`` reads them again, and ``Story`` plays it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from parking_lot_core import (
-    Cancelled,
-    CapacityChanged,
     Command,
     Deliver,
     Enqueue,
     Event,
     Expire,
-    Finished,
     Interrupt,
-    Offered,
-    Outcome,
-    OutcomeStatus,
     PoolConfig,
-    Priority,
     Reject,
-    ResourceCost,
-    ScheduledTask,
     Scheduler,
     Start,
-    Submitted,
-    TaskMetadata,
-    Tick,
-    Withdrawn,
 )
 from parking_lot_core.testing.rows import SavedRows, from_json
+from parking_lot_core.testing.wording import (
+    TEXT,
+    VERBS,
+    read_config,
+    read_event,
+    read_facts,
+    words_of,
+    write_config,
+    write_event,
+    write_number,
+    write_text,
+)
+from parking_lot_core.testing.worlds import World
 
 RULE = "----"
+OTHER_INPUTS = ("crash", "show", "explain")
 
 
-def _pairs(read: Callable[[str], Any]) -> Callable[[str], dict[str, Any]]:
-    return lambda text: {name: read(value) for name, value in (pair.split(":") for pair in text.split(","))}
+def as_story(
+    config: PoolConfig,
+    events: Iterable[Event],
+    answers: Iterable[Sequence[Command]] | None = None,
+    *,
+    comment: str = "",
+) -> str:
+    """The text of a story in which just this happens, with a block for each event.
+
+    ``answers`` are what a scheduler said to each event, as ``step`` returned it; without them, ``Story(text).retell()``
+    adds those of a scheduler. ``comment`` stands above. ``read_story`` gives the pool and the events again.
+    """
+    told = [f"# {line}".rstrip() for line in comment.splitlines()]
+    blocks = ["\n".join([*told, write_config(config)])]
+    said = None if answers is None else [[say(command) for command in commands] for commands in answers]
+    for number, event in enumerate(events):
+        block = [write_event(event)]
+        if said is not None and number < len(said):
+            block += [RULE, *(said[number] or ["nothing"])]
+        blocks.append("\n".join(block))
+    return "\n\n".join(blocks) + "\n"
 
 
-CONFIG: dict[str, Callable[[str], Any]] = {
-    "devices": _pairs(int),
-    "tenants": _pairs(float),
-    **dict.fromkeys(("max_units", "max_queue_depth", "max_attempts"), int),
-    **dict.fromkeys(
-        ("backfill_window", "aging", "timeout", "run_timeout", "retry_backoff", "retry_backoff_max"), float
-    ),
-}
-ABOUT_A_TASK: dict[str, Callable[[str], Any]] = {
-    "id": str,
-    "cost": lambda text: ResourceCost(int(text)),
-    "priority": lambda text: Priority[text.upper()],
-    "tenant": str,
-    "max_attempts": int,
-    **dict.fromkeys(("start_by", "run_timeout", "not_before"), float),
-}
-OTHERS: dict[str, Callable[[str], Any]] = {
-    "at": float,
-    "admitted_at": float,
-    "outcome": lambda text: OutcomeStatus[text.upper()],
-    "retryable": {"yes": True, "no": False}.__getitem__,
-    **dict.fromkeys(("device", "error"), str),
-    **dict.fromkeys(("epoch", "sequence", "tag", "attempts", "units"), int),
-}
+def read_story(text: str) -> World:
+    """The pool and the events of a story. Raises ``ValueError`` for a line that cannot be read, or if there is no pool.
+
+    What a story has beside events (``crash``, ``show``, ``explain``) is left out.
+    """
+    lines = [line for block in _blocks(text) for line in _inputs(block)]
+    if not lines or words_of(lines[0])[0] != "config":
+        raise ValueError(
+            f"a story begins with a line such as 'config max_units=8', got {lines[0] if lines else text!r}"
+        )
+    events = [read_event(line) for line in lines[1:] if _verb(line) in VERBS]
+    return World(read_config(lines[0]), tuple(events))
 
 
-def _metadata(facts: dict[str, Any]) -> TaskMetadata:
-    return TaskMetadata(**{name: fact for name, fact in facts.items() if name in ABOUT_A_TASK})
+def _blocks(text: str) -> list[list[str]]:
+    return [block.split("\n") for block in text.rstrip("\n").split("\n\n")]
 
 
-def _offer(facts: dict[str, Any]) -> Event:
-    about = {name: facts[name] for name in ("epoch", "attempts") if name in facts}
-    task = ScheduledTask(_metadata(facts), facts["sequence"], facts.get("tag", 0), facts["admitted_at"], **about)
-    return Offered(task, facts["at"])
+def _told(block: list[str]) -> list[str]:
+    """What the writer of the block wrote, without the answers."""
+    return block[: block.index(RULE)] if RULE in block else block
 
 
-def _finish(facts: dict[str, Any]) -> Event:
-    about = {name: facts[name] for name in ("error", "retryable") if name in facts}
-    outcome = Outcome(facts.get("outcome", OutcomeStatus.SUCCEEDED), **about)
-    return Finished(facts["id"], facts["epoch"], outcome, facts["at"])
+def _inputs(block: list[str]) -> list[str]:
+    return [line for line in _told(block) if line and not line.startswith("#")]
 
 
-INPUTS: dict[str, tuple[Callable[[dict[str, Any]], Event], set[str]]] = {
-    "submit": (lambda facts: Submitted(_metadata(facts), facts["at"]), {*ABOUT_A_TASK, "at"}),
-    "offer": (_offer, {*ABOUT_A_TASK, "at", "sequence", "tag", "admitted_at", "epoch", "attempts"}),
-    "finish": (_finish, {"id", "epoch", "outcome", "error", "retryable", "at"}),
-    "tick": (lambda facts: Tick(facts["at"]), {"at"}),
-    "cancel": (lambda facts: Cancelled(facts["id"], facts["at"]), {"id", "at"}),
-    "withdraw": (lambda facts: Withdrawn(facts["id"], facts["epoch"], facts["at"]), {"id", "epoch", "at"}),
-    "capacity": (
-        lambda facts: CapacityChanged(facts["device"], facts["units"], facts["at"]),
-        {"device", "units", "at"},
-    ),
-}
-
-
-def read_facts(words: list[str], allowed: dict[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """``["cost=4", "at=3"]`` as values. Raises ``ValueError`` naming what cannot be read."""
-    facts = {}
-    for word in words:
-        name, _, text = word.partition("=")
-        if name not in allowed:
-            raise ValueError(f"{word!r}: expected one of {', '.join(allowed)}")
-        try:
-            facts[name] = allowed[name](text)
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{word!r}: {error}") from error
-    return facts
+def _verb(line: str) -> str:
+    verb = words_of(line)[0]
+    if verb not in VERBS and verb not in OTHER_INPUTS:
+        raise ValueError(f"{line!r}: expected one of {', '.join((*VERBS, *OTHER_INPUTS))}")
+    return verb
 
 
 class Story:
-    """One trace being told. ``retell`` gives the text as the scheduler tells it now."""
+    """One trace being told. ``retell`` gives the text as the scheduler tells it now.
 
-    def __init__(self, text: str) -> None:
-        self.blocks = text.rstrip("\n").split("\n\n")
+    ``make(config)`` gives the scheduler that answers, ours unless another is named. For ``crash`` its class needs
+    ``restore``, and for ``show`` and ``explain`` it needs the views of ``Scheduler``.
+    """
+
+    def __init__(self, text: str, make: Callable[[PoolConfig], Any] = Scheduler) -> None:
+        self.blocks = _blocks(text)
+        self.make = make
         self.saved = SavedRows()
 
     def retell(self) -> str:
-        return "\n\n".join(self._block(block.split("\n")) for block in self.blocks) + "\n"
+        """The same story with the answers of the scheduler. Raises ``ValueError`` for a line that cannot be read."""
+        return "\n\n".join(self._block(block) for block in self.blocks) + "\n"
 
-    def _block(self, lines: list[str]) -> str:
-        told = lines[: lines.index(RULE)] if RULE in lines else lines
-        inputs = [line for line in told if line and not line.startswith("#")]
-        if inputs and inputs[0].startswith("config "):
-            self.config = PoolConfig(**read_facts(inputs[0].split()[1:], CONFIG))
-            self.scheduler = Scheduler(self.config)
+    def _block(self, block: list[str]) -> str:
+        told, inputs = _told(block), _inputs(block)
+        if inputs and words_of(inputs[0])[0] == "config":
+            self.config = read_config(inputs[0])
+            self.scheduler = self.make(self.config)
         elif inputs:
             answers = [answer for line in inputs for answer in self._input(line)]
             told = [*told, RULE, *(answers or ["nothing"])]
         return "\n".join(told)
 
     def _input(self, line: str) -> list[str]:
-        verb, *words = line.split()
+        verb = _verb(line)
         if verb == "crash":
-            text = self.saved.as_json(self.scheduler.checkpoint())
-            self.scheduler = Scheduler.restore(self.config, *from_json(text))
-            return [f"restored {self.scheduler.queue_depth} parked, {self.scheduler.running_count} running"]
+            return self._crash()
         if verb == "show":
             return self._show()
         if verb == "explain":
-            return [str(self.scheduler.explain(read_facts(words, {"id": str})["id"]))]
-        if verb not in INPUTS:
-            raise ValueError(f"{line!r}: expected one of {', '.join((*INPUTS, 'crash', 'show', 'explain'))}")
-        make, names = INPUTS[verb]
-        readers = {**OTHERS, **ABOUT_A_TASK}
-        event = make(read_facts(words, {name: readers[name] for name in readers if name in names}))
+            return [str(self.scheduler.explain(read_facts(words_of(line)[1:], {"id": TEXT})["id"]))]
+        event = read_event(line)
         commands = self.scheduler.step(event)
         self.saved.save(event, commands)
         return [say(command) for command in commands]
+
+    def _crash(self) -> list[str]:
+        text = self.saved.as_json(self.scheduler.checkpoint())
+        self.scheduler = type(self.scheduler).restore(self.config, *from_json(text))
+        return [f"restored {self.scheduler.queue_depth} parked, {self.scheduler.running_count} running"]
 
     def _show(self) -> list[str]:
         lot = self.scheduler
@@ -179,18 +169,20 @@ def say(command: Command) -> str:
     match command:
         case Enqueue(task=task):
             again = f" after epoch={task.epoch} attempts={task.attempts}" if task.epoch else ""
-            return f"enqueue {task.id}{again}" + (f" ready_at={_time(task.ready_at)}" if task.ready_at else "")
+            delay = f" ready_at={_time(task.ready_at)}" if task.ready_at else ""
+            return f"enqueue {write_text(task.id)}{again}{delay}"
         case Start(task=task, device=device, epoch=epoch):
-            return f"start {task.id} device={device} epoch={epoch}"
+            return f"start {write_text(task.id)} device={write_text(device)} epoch={epoch}"
         case Deliver(task_id=task_id, outcome=outcome):
-            return f"deliver {task_id} {outcome.status.value}" + (f" error={outcome.error}" if outcome.error else "")
+            error = f" error={write_text(outcome.error)}" if outcome.error else ""
+            return f"deliver {write_text(task_id)} {outcome.status.value}{error}"
         case Expire(task=task):
-            return f"expire {task.id}"
+            return f"expire {write_text(task.id)}"
         case Reject(task=task, reason=reason):
-            return f"reject {task.id} {reason.value}"
+            return f"reject {write_text(task.id)} {reason.value}"
         case Interrupt(task_id=task_id, epoch=epoch, reason=reason):
-            return f"interrupt {task_id} epoch={epoch} {reason.value}"
+            return f"interrupt {write_text(task_id)} epoch={epoch} {reason.value}"
 
 
 def _time(moment: float | None) -> str:
-    return "none" if moment is None else f"{moment:g}"
+    return "none" if moment is None else write_number(moment)
