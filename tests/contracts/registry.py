@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from parking_lot_drivers.ports import Mailbox, TaskQueue
@@ -12,66 +11,32 @@ from parking_lot_drivers.stores.pgmq import PgmqQueue
 from parking_lot_drivers.stores.postgres import PostgresMailbox, PostgresQueue
 from parking_lot_drivers.stores.shared_sqlite import SharedSqliteMailbox, SharedSqliteQueue
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
+from parking_lot_drivers.testing.lots import Lot
 from tests.postgres import server
 
 
-class Lot:
-    """Where one pool's tasks and outcomes are kept; here, in dictionaries.
-
-    ``queue`` and ``mailbox`` give objects that look at the same tasks and outcomes each time, not opened yet. Where
-    ``shared`` is false they give the same object each time, and there is nothing to reopen.
-    """
+class MemoryLot(Lot):
+    """Dictionaries."""
 
     shared = False
-    #: Whether only one object at a time may be open to schedule it.
-    exclusive = True
 
     def __init__(self, folder: Path) -> None:
-        """``folder``: an empty directory for this lot alone."""
-        self.folder = folder
+        super().__init__(folder)
         self._queue = MemoryQueue()
         self._mailbox = MemoryMailbox()
 
-    def drop(self) -> None:
-        """Leave nothing behind outside of ``folder``."""
-
     def queue(self) -> TaskQueue:
-        """The queue."""
         return self._queue
 
     def mailbox(self) -> Mailbox:
-        """The mailbox that the queue can adopt."""
         return self._mailbox
 
     def stranger(self) -> Mailbox:
-        """A mailbox that the queue cannot adopt."""
         return SqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
-
-    @asynccontextmanager
-    async def opened(self, *, schedule: bool = True) -> AsyncIterator[TaskQueue]:
-        """The queue, opened."""
-        queue = self.queue()
-        await queue.open(schedule=schedule)
-        try:
-            yield queue
-        finally:
-            await queue.aclose()
-
-    @asynccontextmanager
-    async def opened_mailbox(self) -> AsyncIterator[Mailbox]:
-        """The mailbox, opened."""
-        mailbox = self.mailbox()
-        await mailbox.open()
-        try:
-            yield mailbox
-        finally:
-            await mailbox.aclose()
 
 
 class SqliteLot(Lot):
     """One file with queue and mailbox."""
-
-    shared = True
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -90,7 +55,6 @@ class SqliteLot(Lot):
 class SharedSqliteLot(Lot):
     """One file with queue and mailbox, which any number of processes schedule."""
 
-    shared = True
     exclusive = False
 
     def __init__(self, folder: Path) -> None:
@@ -103,11 +67,13 @@ class SharedSqliteLot(Lot):
     def mailbox(self) -> SharedSqliteMailbox:
         return SharedSqliteMailbox(self.file, "pool")
 
+    def stranger(self) -> Mailbox:
+        return SharedSqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
+
 
 class PostgresLot(Lot):
     """Queue and mailbox in tables of one Postgres database, made for this lot and dropped after it."""
 
-    shared = True
     exclusive = False
 
     def __init__(self, folder: Path) -> None:
@@ -124,6 +90,9 @@ class PostgresLot(Lot):
     def mailbox(self) -> PostgresMailbox:
         return PostgresMailbox(self.url, "pool")
 
+    def stranger(self) -> Mailbox:
+        return SqliteMailbox(self.folder / "elsewhere.sqlite", "pool")
+
 
 class PgmqLot(PostgresLot):
     """The queue is a PGMQ queue."""
@@ -133,7 +102,7 @@ class PgmqLot(PostgresLot):
 
 
 STORES: Mapping[str, type[Lot]] = {
-    "memory": Lot,
+    "memory": MemoryLot,
     "sqlite": SqliteLot,
     "shared_sqlite": SharedSqliteLot,
     "postgres": PostgresLot,

@@ -19,7 +19,7 @@ from parking_lot_drivers.errors import (
     TaskTimedOut,
     UnknownTask,
 )
-from tests.contracts.registry import Lot
+from tests.contracts.registry import Lot, MemoryLot
 from tests.drivers.tools import Stage, Tally, a_while, echo, pool_on, until
 
 pytestmark = pytest.mark.anyio
@@ -398,7 +398,7 @@ async def test_a_task_knows_itself(lot: Lot) -> None:
 
 
 async def test_a_task_may_submit_to_a_pool_of_its_own_and_wait(lot: Lot) -> None:
-    async with pool_on(Lot(lot.folder), echo) as inner:
+    async with pool_on(MemoryLot(lot.folder), echo) as inner:
 
         async def delegate(payload: int) -> object:
             return await (await inner.submit(payload + 1)).result()

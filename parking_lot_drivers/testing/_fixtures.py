@@ -1,0 +1,58 @@
+"""The fixtures that the contract of stores works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from parking_lot_drivers.testing.lots import Lot
+
+
+class OnALot:
+    """Tests of a store, each on an empty lot.
+
+    A subclass names its ``lot_type``; or it has a fixture ``lot`` of its own, which yields a ``Lot``.
+    """
+
+    pytestmark = pytest.mark.anyio
+
+    #: The class of the lots.
+    lot_type: ClassVar[type[Lot] | None] = None
+
+    @pytest.fixture
+    def lot(self, tmp_path: Path) -> Iterator[Lot]:
+        """An empty lot."""
+        if self.lot_type is None:
+            raise pytest.UsageError(
+                f"{type(self).__name__}: no store to try; set lot_type to a subclass of parking_lot_drivers.testing.Lot"
+            )
+        folder = tmp_path / "lot"
+        folder.mkdir()
+        lot = self.lot_type(folder)
+        yield lot
+        lot.drop()
+
+    @pytest.fixture
+    def shared_lot(self, lot: Lot) -> Lot:
+        """The lot, of a store that several objects, and several processes, may open."""
+        if not lot.shared:
+            pytest.skip(f"not tried: {type(lot).__name__}.shared is False")
+        for name in ("queue", "mailbox"):
+            _check_that_objects_differ(lot, name)
+        return lot
+
+
+def _check_that_objects_differ(lot: Lot, name: str) -> None:
+    make = getattr(lot, name)
+    try:
+        same = make() is make()
+    except NotImplementedError:
+        return  # a store that is only a queue, or only a mailbox
+    if same:
+        raise pytest.UsageError(
+            f"{type(lot).__name__}.{name} returned the same object twice, and {type(lot).__name__}.shared is True; "
+            "return a new object each time, or set shared = False"
+        )
