@@ -7,7 +7,6 @@ are admitted here, by the core's own rules (``Gate``), and inserted as tasks tha
 from __future__ import annotations
 
 import abc
-import time
 from collections.abc import Container, Sequence
 from typing import TypeAlias
 
@@ -18,6 +17,7 @@ from parking_lot_core import Checkpoint, PoolConfig, RejectReason, ScheduledTask
 from parking_lot_drivers._gate import LAST, Gate
 from parking_lot_drivers._gathering import Gathered, Gathering
 from parking_lot_drivers._submission import Prepared
+from parking_lot_drivers.clock import steady_time, wall_time
 from parking_lot_drivers.errors import DuplicateTask, QueueFull, TaskTooLarge
 from parking_lot_drivers.ports import Mailbox, Request, StoredTask, TaskQueue
 from parking_lot_drivers.shared_ports import SharedQueue
@@ -80,7 +80,7 @@ def request_of(task: Prepared) -> Request:
     return Request(
         number=0,
         task_id=task.metadata.id,
-        at=time.time(),
+        at=wall_time(),
         task=task.metadata,
         payload=task.payload,
         mailbox=task.mailbox,
@@ -125,12 +125,12 @@ class Room:
 
     def known(self, count: int) -> bool:
         """Whether there is room for so many more, by a count that is not old."""
-        return time.monotonic() < self._counted_at + _COUNT_PERIOD_S and self.fits(count)
+        return steady_time() < self._counted_at + _COUNT_PERIOD_S and self.fits(count)
 
     def counted(self, depth: int) -> None:
         """The lot has been counted."""
         self._depth = depth
-        self._counted_at = time.monotonic()
+        self._counted_at = steady_time()
 
     def forget(self) -> None:
         """Count before anything else is admitted."""
@@ -191,7 +191,7 @@ class ByCommit(Entrance):
             await anyio.sleep(_PAUSE_S)
 
     async def _flush(self, callers: Sequence[_Caller]) -> None:
-        if self._policy.tenants or time.monotonic() >= self._drawn_at + _FRESH_S:
+        if self._policy.tenants or steady_time() >= self._drawn_at + _FRESH_S:
             self._gate = None
         admitted: list[StoredTask] = []
         try:
@@ -251,9 +251,9 @@ class ByCommit(Entrance):
             self._seen = set()
         elif self._policy.tenants:
             reserved = attrs.evolve(reserved, finish_tags=old.shares())
-        self._drawn_at = time.monotonic()
+        self._drawn_at = steady_time()
         self._left = count
-        self._now = time.time()
+        self._now = wall_time()
         self._gate = self.door.gate(reserved, self._now)
         return self._gate
 

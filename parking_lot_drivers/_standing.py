@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import attrs
 
 from parking_lot_core import (
@@ -16,6 +14,7 @@ from parking_lot_core import (
     TaskMetadata,
     TaskState,
 )
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.handle import Results, TaskResult
 from parking_lot_drivers.ports import Loaded, TaskQueue
 
@@ -86,7 +85,7 @@ def explained(policy: PoolConfig, loaded: Loaded, task_id: str, shared: bool) ->
     """Why a task of a lot stands where it stands; of one that hosts ``shared``, as if one host ran all that runs."""
     checkpoint = loaded.checkpoint
     if shared:
-        checkpoint = attrs.evolve(checkpoint or Checkpoint(now=0.0), now=time.time(), devices=())
+        checkpoint = attrs.evolve(checkpoint or Checkpoint(now=0.0), now=wall_time(), devices=())
     if checkpoint is None:
         return None
     return Scheduler.restore(policy, [task for task, _ in loaded.tasks], checkpoint).explain(task_id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from parking_lot_core import Checkpoint, PoolConfig
 from parking_lot_drivers._entrance import Door, Room, duplicate, request_of
 from parking_lot_drivers._submission import NewTask, prepared
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.errors import InvalidTask
 from parking_lot_drivers.ports import Need, StoredTask, TaskQueue
 
@@ -33,7 +33,7 @@ class Transactions:
             raise InvalidTask(
                 f"connection: expected a Connection or Session, got {name}: await submit_in_async instead"
             )
-        now = time.time()
+        now = wall_time()
         self._door.largest = max(self._door.largest, largest)
         submission = prepared(self._pool, task, now, self._door.largest)
         counted = not self._room.known(1)

@@ -7,7 +7,6 @@ process they are requests, which that process admits.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from parking_lot_drivers._standing import Standing as Standing
 from parking_lot_drivers._standing import Standings, explained
 from parking_lot_drivers._submission import NewTask, Prepared, all_prepared, prepared
 from parking_lot_drivers._transactions import Transactions
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.errors import ConfigError, TaskTooLarge, UnknownTask
 from parking_lot_drivers.handle import Results, TaskResult
 from parking_lot_drivers.ports import Host, Mailbox, Overview, Request, TaskQueue
@@ -113,7 +113,7 @@ class LotClient:
             idempotency_key=idempotency_key,
             task_id=task_id,
         )
-        found = prepared(self.pool, task, time.time())
+        found = prepared(self.pool, task, wall_time())
         await self._check_size([found])
         await self._enter([found])
         return found.metadata.id
@@ -125,7 +125,7 @@ class LotClient:
         If the lot has not room for all, ``QueueFull`` is raised, or with ``wait`` they wait for it. Raises like
         ``submit``.
         """
-        found = all_prepared(self.pool, tasks, time.time(), None)
+        found = all_prepared(self.pool, tasks, wall_time(), None)
         await self._check_size(found)
         if found:
             await self._enter(found, wait=wait, place=True)
@@ -175,7 +175,7 @@ class LotClient:
         """
         standing = await self.status(task_id)
         if standing.result is None:
-            await self._queue.post(Request(number=0, task_id=task_id, at=time.time()))
+            await self._queue.post(Request(number=0, task_id=task_id, at=wall_time()))
         return standing
 
     # -- looking -------------------------------------------------------------------------------------------------

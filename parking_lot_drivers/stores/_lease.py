@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import weakref
 from pathlib import Path
+
+from parking_lot_drivers.clock import pause, steady_time
 
 # Whoever asks whether a lease is held takes it for some microseconds; a scheduler that starts just then tries again.
 _PATIENCE_S = 0.2
@@ -53,11 +54,11 @@ class FileLease:
         """Take the lease, and say whether that worked; False means that someone alive has it. Raises ``OSError``."""
         if self._descriptor is not None:
             return True
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = steady_time() + _PATIENCE_S
         while not self._try():
-            if time.monotonic() >= deadline:
+            if steady_time() >= deadline:
                 return False
-            time.sleep(_RETRY_S)
+            pause(_RETRY_S)
         return True
 
     def held(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from parking_lot_core import MailboxKey
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.ports import Delivery, Mailbox, Message
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class SqlMailbox(Mailbox):
         A part at a time, and each part is looked for before the transaction that deletes it, so that nobody who
         delivers outcomes waits long. Raises ``StoreUnavailable``; then some may be gone.
         """
-        before = time.time() - older_than
+        before = wall_time() - older_than
         count = 0
         while old := await self._database.read(partial(self.sql.older, before=before)):
             count += await self._database.write(partial(self.sql.drop, cursors=old))

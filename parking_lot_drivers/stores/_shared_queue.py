@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import anyio
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.clock import steady_time, wall_time
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.ports import Admit, Batch, Host, Loaded, Need, Overview, Request, StoredTask
 from parking_lot_drivers.shared_ports import AuditFilter, AuditRecord, Loss, News, Saved, SharedQueue, Window
-from parking_lot_drivers.stores._heartbeat import Ear, Heartbeat
+from parking_lot_drivers.stores._heartbeat import Ear, Heartbeat, Pulse, heartbeat
 from parking_lot_drivers.stores._worker import loop_entry
 from parking_lot_drivers.stores.sql import audit
 from parking_lot_drivers.stores.sql.callers import connection_of
@@ -129,11 +129,14 @@ class SharedSqlQueue(SharedQueue):
 
     async def _register(self) -> None:
         hostname, pid = socket.gethostname(), os.getpid()
-        # The audit trail names hosts that have gone: a person should see which process on which machine it was.
-        name = f"{hostname[:40]}-{pid}-{uuid.uuid4().hex[:8]}"
-        row = HostRow(id=name, pid=pid, hostname=hostname, lease=self._lease)
+        row = HostRow(id=self._new_name(hostname, pid), pid=pid, hostname=hostname, lease=self._lease)
         await self._writer.write(lambda connection: self._sql.register(connection, row))
         self._row = row
+
+    def _new_name(self, hostname: str, pid: int) -> str:
+        """An id that no host ever had."""
+        # The audit trail names hosts that have gone: a person should see which process on which machine it was.
+        return f"{hostname[:40]}-{pid}-{uuid.uuid4().hex[:8]}"
 
     def _listen(self) -> None:
         soon = loop_entry()
@@ -144,15 +147,15 @@ class SharedSqlQueue(SharedQueue):
             with contextlib.suppress(RuntimeError):  # the event loop has gone, and with it whoever would listen
                 soon(lambda: self._announce(news))
 
-        self._heartbeat = Heartbeat(ear, hear, period=period)
+        self._heartbeat = heartbeat(Pulse(ear, hear, period=period))
         self._heartbeat.start()
 
     async def aclose(self) -> None:
         """Give the lease back and disconnect."""
         with anyio.CancelScope(shield=True):
-            heartbeat, self._heartbeat = self._heartbeat, None
-            if heartbeat is not None:
-                await anyio.to_thread.run_sync(heartbeat.stop)
+            beating, self._heartbeat = self._heartbeat, None
+            if beating is not None:
+                await beating.aclose()
             row, self._row = self._row, None
             if row is not None:
                 with contextlib.suppress(StoreError):  # it lapses by itself
@@ -228,7 +231,7 @@ class SharedSqlQueue(SharedQueue):
         hosts, place = await self._place()
         look = Look(
             limit=limit,
-            until=time.time() + 2 * self._poll,
+            until=wall_time() + 2 * self._poll,
             free=free,
             aging=self._aging,
             hosts=hosts,
@@ -241,9 +244,9 @@ class SharedSqlQueue(SharedQueue):
 
     async def _place(self) -> tuple[int, int]:
         """How many hosts share the tasks, and this one's place among them, as they were at most a period ago."""
-        if time.monotonic() >= self._counted_at + self._poll:
+        if steady_time() >= self._counted_at + self._poll:
             hosts = await self._reader.read(self._sql.host_ids)
-            self._counted_at = time.monotonic()
+            self._counted_at = steady_time()
             self._counted = (len(hosts), hosts.index(self.host)) if self.host in hosts else (1, 0)
         return self._counted
 
@@ -264,7 +267,7 @@ class SharedSqlQueue(SharedQueue):
         row = self._scheduling()
         with self._noting_trouble():
             # Who could not reach the database gives the others, who could not either, a term to renew their leases.
-            if time.monotonic() >= self._trouble_at + row.lease:
+            if steady_time() >= self._trouble_at + row.lease:
                 await self._writer.write(lambda connection: self._sql.end_leases(connection, row.lease))
             tasks, bad = await self._writer.write(lambda connection: self._sql.adopt(connection, row.id, limit))
         await self._set_aside(bad)
@@ -275,7 +278,7 @@ class SharedSqlQueue(SharedQueue):
         try:
             yield
         except StoreUnavailable:
-            self._trouble_at = time.monotonic()
+            self._trouble_at = steady_time()
             raise
 
     async def load(self) -> Loaded:
@@ -330,7 +333,7 @@ class SharedSqlQueue(SharedQueue):
 
     async def prune(self, *, older_than: float) -> Mapping[str, int]:
         """See ``SharedQueue.prune``."""
-        before = time.time() - older_than
+        before = wall_time() - older_than
         return await self._writer.write(lambda connection: self._sql.prune(connection, before))
 
     async def audit(self, wanted: AuditFilter | None = None, *, limit: int = 1000) -> Sequence[AuditRecord]:

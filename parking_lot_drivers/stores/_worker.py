@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 from anyio.lowlevel import current_token
@@ -94,3 +96,32 @@ class WorkerThread:
                 return
             call.run()
             del call
+
+
+class Worker(Protocol):
+    """Runs functions that block, one after the other."""
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Call ``function`` and return, or raise, what it does. A cancelled caller waits for its end."""
+
+    def stop(self) -> None:
+        """Nothing more is to be run for now. A later ``run`` begins anew."""
+
+
+# A simulation puts workers in the place of threads that run everything on its event loop, in its own time.
+_make: ContextVar[Callable[[str], Worker]] = ContextVar("parking_lot_workers", default=WorkerThread)
+
+
+@contextmanager
+def workers_from(make: Callable[[str], Worker]) -> Iterator[None]:
+    """Have ``make`` give the workers, by name, that stores ask for in this context and in tasks that it starts."""
+    token = _make.set(make)
+    try:
+        yield
+    finally:
+        _make.reset(token)
+
+
+def worker(name: str) -> Worker:
+    """A worker for one store's connection: a thread of that name, unless ``workers_from`` says otherwise."""
+    return _make.get()(name)

@@ -10,13 +10,13 @@ import heapq
 import itertools
 import os
 import platform
-import time
 from collections.abc import Sequence
 
 import anyio
 import attrs
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask, TaskState
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.errors import StoreInUse, StoreUnavailable
 from parking_lot_drivers.ports import (
     Batch,
@@ -80,7 +80,7 @@ class MemoryMailbox(Mailbox):
 
     async def prune(self, *, older_than: float) -> int:
         """Delete the outcomes of tasks that ended more than so many seconds ago; how many there were."""
-        before = time.time() - older_than
+        before = wall_time() - older_than
         kept = [message for message in self._by_task.values() if message.delivery.finished_at >= before]
         count = len(self._by_task) - len(kept)
         if count:
@@ -114,7 +114,7 @@ class MemoryQueue(TaskQueue):
             return
         if self._host is not None:
             raise StoreInUse("this queue is scheduled already, in this process: give each pool a queue of its own")
-        self._host = Host(pid=os.getpid(), hostname=platform.node(), renewed_at=time.time())
+        self._host = Host(pid=os.getpid(), hostname=platform.node(), renewed_at=wall_time())
 
     def adopt(self, mailbox: Mailbox) -> bool:
         """True for a ``MemoryMailbox``."""

@@ -10,12 +10,12 @@ others until it goes on or dies; one that is killed then holds up nobody.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.clock import steady_time
 from parking_lot_drivers.ports import Mailbox
 from parking_lot_drivers.shared_ports import News
 from parking_lot_drivers.stores._heartbeat import Ear
@@ -146,10 +146,10 @@ class SqliteEar(Ear):
 
     def wait(self, timeout: float) -> News:
         """What others have counted since."""
-        deadline = time.monotonic() + timeout
+        deadline = steady_time() + timeout
         while True:
             news = self._look()
-            left = deadline - time.monotonic()
+            left = deadline - steady_time()
             if news or left <= 0 or self._woken.wait(min(NEWS_PERIOD, left)):
                 self._woken.clear()
                 return news

@@ -18,6 +18,7 @@ import anyio
 import attrs
 
 from parking_lot_core import ScheduledTask
+from parking_lot_drivers.clock import steady_time, wall_time
 from parking_lot_drivers.errors import StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.ports import (
     Admit,
@@ -190,14 +191,14 @@ class SqliteQueue(TaskQueue):
         if not await self._writer.call(self._lease.take):
             holder = await self._reader.read(self._sql.host)
             raise StoreInUse(f"{self.file} is scheduled by {_words(holder)}; {_INSTEAD}")
-        host = Host(pid=os.getpid(), hostname=socket.gethostname(), renewed_at=time.time())
+        host = Host(pid=os.getpid(), hostname=socket.gethostname(), renewed_at=wall_time())
         await self._writer.write(lambda connection: self._sql.take_lease(connection, host))
-        self._renewed_at = time.monotonic()
+        self._renewed_at = steady_time()
 
     async def _renew_lease(self) -> None:
-        if self._lease.taken and time.monotonic() >= self._renewed_at + RENEWAL_PERIOD:
-            await self._writer.write(lambda connection: self._sql.renew_lease(connection, time.time()))
-            self._renewed_at = time.monotonic()
+        if self._lease.taken and steady_time() >= self._renewed_at + RENEWAL_PERIOD:
+            await self._writer.write(lambda connection: self._sql.renew_lease(connection, wall_time()))
+            self._renewed_at = steady_time()
 
     async def _has_news(self) -> bool:
         version = await self._writer.data_version()

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from parking_lot_drivers.errors import StoreUnavailable
-from parking_lot_drivers.stores._worker import WorkerThread
+from parking_lot_drivers.stores._worker import worker
 from parking_lot_drivers.stores.sql import postgres_connection
 from parking_lot_drivers.stores.sql.postgres_connection import (
     PostgresConnection,
@@ -95,7 +95,7 @@ class PostgresDatabase:
         self._application_name = application_name
         self._durability = _FLUSH if synchronous_commit else _NO_FLUSH
         self._standstill = standstill
-        self._thread = WorkerThread("parking-lot-postgres")
+        self._thread = worker("parking-lot-postgres")
         self._connection: tuple[Connection, PostgresConnection] | None = None
         self._opened = False
 

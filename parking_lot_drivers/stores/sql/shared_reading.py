@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import attrs
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.clock import steady_time, wall_time
 from parking_lot_drivers.ports import Host, Overview, Request
 from parking_lot_drivers.shared_ports import Window
 from parking_lot_drivers.stores.sql.queue import QueueSql, decoded_tasks
@@ -25,7 +25,8 @@ _OTHERS = 32
 # After a count of the tasks, for how many times as long as it took there is no other.
 _COUNT_PAUSE = 20
 
-#: With the marks of Python's ``format`` style for parameters. In braces: {tasks}, {selected} (``columns.TASK``), {now}.
+#: With the marks of Python's ``format`` style for parameters. In braces: {tasks}, {selected} (``columns.TASK``), {now}:
+#: the server's time, or the parameter ``now``, which has this machine's.
 READING = {
     "window": """
 SELECT {selected} FROM {tasks} WHERE pool = %(pool)s AND host IS NULL AND ready_at IS NULL
@@ -155,10 +156,10 @@ class SharedReading(SharedSql):
 
     def _depth_about(self, connection: Connection, limit: int) -> int:
         """The depth, as it was not long ago: a large lot takes milliseconds to count."""
-        begun = time.monotonic()
+        begun = steady_time()
         if begun >= self._count_at:
             self._counted = self.depth(connection, limit)
-            now = time.monotonic()
+            now = steady_time()
             self._count_at = now + _COUNT_PAUSE * (now - begun)
         return self._counted
 
@@ -208,7 +209,7 @@ class SharedReading(SharedSql):
 
     def _rows(self, connection: Connection, statement: str, **parameters: object) -> Sequence[Any]:
         cursor = connection.connection.cursor()
-        cursor.execute(statement, {"pool": self._pool, **parameters})
+        cursor.execute(statement, {"pool": self._pool, "now": wall_time(), **parameters})
         return cursor.fetchall()
 
     def _tasks(self, connection: Connection, statement: str, **parameters: object) -> Found:

@@ -6,12 +6,12 @@ sees stays so until it ends.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, OutcomeStatus, ScheduledTask, TaskState
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import Batch, Delivery, StoredTask
 from parking_lot_drivers.shared_ports import Loss, Saved
@@ -48,7 +48,7 @@ class SharedSqliteCommit:
         self._host = host
         self._policy = policy
         self._budget = None if policy.budget is None else policy.budget.name
-        self._now = time.time()
+        self._now = wall_time()
         self._lost: dict[str, Loss] = {}
         self._payloads: dict[str, bytes] = {}
         self._trail: list[Row] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, MailboxKey, ScheduledTask
+from parking_lot_drivers.clock import wall_time
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import Batch, Request, StoredTask
 from parking_lot_drivers.shared_ports import News, Saved
@@ -119,7 +119,7 @@ class SharedSqliteSql(SharedReading):
     def register(self, connection: Connection, row: HostRow) -> None:
         """See ``SharedSql.register``."""
         cursor = connection.connection.cursor()
-        now = time.time()
+        now = wall_time()
         cursor.execute(self._own.register, (row.id, self._pool, row.pid, row.hostname, now, now, now + row.lease))
         cursor.execute(self._own.tell, (self._pool, row.id, self._budget, 0, 0, 0, 0, 0, 0))
         budget = self._policy.budget
@@ -129,7 +129,7 @@ class SharedSqliteSql(SharedReading):
 
     def renew_with(self, cursor: Cursor, row: HostRow) -> bool:
         """See ``SharedSql.renew_with``."""
-        now = time.time()
+        now = wall_time()
         cursor.execute(self._own.renew, (now, now + row.lease, row.id))
         return bool(cursor.rowcount)
 
@@ -142,13 +142,13 @@ class SharedSqliteSql(SharedReading):
     def lapsed(self, connection: Connection) -> bool:
         """Whether a lease is to be ended, or there are tasks to be adopted."""
         return bool(
-            fetch_one(connection.connection.cursor(), self._own.lapsed, time.time(), self._pool, self._budget)[0]
+            fetch_one(connection.connection.cursor(), self._own.lapsed, wall_time(), self._pool, self._budget)[0]
         )
 
     def end_leases(self, connection: Connection, lease: float) -> None:  # noqa: ARG002
         """See ``SharedSql.end_leases``."""
         cursor = connection.connection.cursor()
-        cursor.execute(self._own.end_leases, (time.time(),))
+        cursor.execute(self._own.end_leases, (wall_time(),))
         if cursor.rowcount:
             cursor.execute(self._own.forget_news)
         if self._budget is not None:
@@ -159,7 +159,7 @@ class SharedSqliteSql(SharedReading):
 
         It may be long until somebody opens that pool.
         """
-        now = time.time()
+        now = wall_time()
         left = fetch_all(cursor, self._own.left_behind, self._budget, self._pool)
         cursor.executemany(self._own.release, [(pool, task_id) for pool, task_id, *_ in left])
         if self._policy.audit:
@@ -176,7 +176,7 @@ class SharedSqliteSql(SharedReading):
         tasks: list[tuple[ScheduledTask, MailboxKey]] = []
         bad: list[BadRow] = []
         trail: list[Row] = []
-        now = time.time()
+        now = wall_time()
         columns = {name: place for place, name in enumerate(TASK.names)}
         for *row, before in fetch_all(cursor, self._own.orphans, self._pool, limit):
             task_id, tenant, epoch, device, units = (

@@ -14,9 +14,6 @@ from parking_lot_drivers.stores.sql import columns
 from parking_lot_drivers.stores.sql.shared_reading import READING, ReadingStatements
 from parking_lot_drivers.stores.sql.shared_sqlite_schema import TABLES
 
-#: The machine's clock, in seconds since the Unix epoch; to the millisecond.
-NOW = "((julianday('now') - 2440587.5) * 86400.0)"
-
 _tasks, _payloads = TABLES.lot.tasks.name, TABLES.lot.payloads.name
 _results, _archive = TABLES.lot.outcomes.name, TABLES.archive.name
 _set = ", ".join(f"{name} = ?" for name in columns.CHANGING)
@@ -144,7 +141,7 @@ class SqliteSharing:
 
 def _reading(text: str) -> str:
     """A statement of ``READING`` as SQLite takes it."""
-    text = text.strip().format(tasks=_tasks, selected=_selected, now=NOW)
+    text = text.strip().format(tasks=_tasks, selected=_selected, now=":now")
     return re.sub(r"%\((\w+)\)s", r":\1", text).replace("%%", "%")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
@@ -13,9 +12,10 @@ from typing import TypeVar, cast
 from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from parking_lot_drivers.clock import pause, steady_time
 from parking_lot_drivers.errors import NotALot, StoreError, StoreInUse, StoreUnavailable
 from parking_lot_drivers.stores._lease import FileLease
-from parking_lot_drivers.stores._worker import WorkerThread
+from parking_lot_drivers.stores._worker import worker
 from parking_lot_drivers.stores.sql import sqlite_schema
 from parking_lot_drivers.stores.sql.dialects import fetch_one
 from parking_lot_drivers.stores.sql.sqlite_schema import LOT, FileKind
@@ -74,7 +74,7 @@ class SqliteDatabase:
         self._kind = kind
         self._synchronous = "FULL" if durable else "NORMAL"
         self._busy_timeout = busy_timeout
-        self._thread = WorkerThread("parking-lot-store")
+        self._thread = worker("parking-lot-store")
         self._connection: Connection | None = None
         self._lenient = False
         self._opened = False
@@ -169,15 +169,15 @@ class SqliteDatabase:
         # SQLite waits longer with each attempt, up to 0.1 s. Where several processes write all the time, whoever has
         # waited longest would come last.
         driver.execute("PRAGMA busy_timeout = 0")
-        deadline = time.monotonic() + self._busy_timeout
+        deadline = steady_time() + self._busy_timeout
         try:
             while not driver.in_transaction:
                 try:
                     driver.execute(begin)
                 except sqlite3.OperationalError as error:
-                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    if _code(error) != sqlite3.SQLITE_BUSY or steady_time() >= deadline:
                         raise
-                    time.sleep(random.uniform(*_TURN_S))
+                    pause(random.uniform(*_TURN_S))
         finally:
             driver.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_timeout)}")
 
@@ -247,15 +247,15 @@ class SqliteDatabase:
 
     def _use_wal(self, cursor: sqlite3.Cursor) -> None:
         # Of two connections that turn a new file to WAL at once, one is refused without being made to wait.
-        deadline = time.monotonic() + self._busy_timeout
+        deadline = steady_time() + self._busy_timeout
         while True:
             try:
                 (mode,) = fetch_one(cursor, "PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                if _code(error) != sqlite3.SQLITE_BUSY or steady_time() >= deadline:
                     raise
-                time.sleep(_RETRY_S)
+                pause(_RETRY_S)
         if mode != "wal":
             raise StoreUnavailable(f"{self.file}: SQLite cannot keep a write-ahead log here; use a local disk")
 
