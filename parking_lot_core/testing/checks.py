@@ -20,7 +20,16 @@ from parking_lot_core import (
     Submitted,
     TaskState,
 )
-from parking_lot_core.testing.history import HOLDING, AnyScheduler, Broken, Check, History
+from parking_lot_core.testing.history import (
+    HOLDING,
+    Broken,
+    Check,
+    History,
+    Steps,
+    ask,
+    ends_by,
+    limit,
+)
 
 
 class Budget(Check):
@@ -31,7 +40,7 @@ class Budget(Check):
             capacity = self.history.capacity.get(command.device, 0)
             used = self.history.used(command.device)
             if used + command.task.units > capacity:
-                raise Broken("budget", f"{command.task.id} starts on {command.device}: {used} of {capacity} used")
+                raise Broken("Budget", f"{command.task.id} starts on {command.device}: {used} of {capacity} used")
 
 
 class Fencing(Check):
@@ -41,19 +50,22 @@ class Fencing(Check):
         if isinstance(command, Start):
             row = self.history.rows.get(command.task.id)
             if row is None or row.state is not TaskState.PARKED or not row.epoch + 1 == command.epoch:
-                raise Broken("fencing", f"{command} of {row}")
+                raise Broken("Fencing", f"{command} of {row}")
+            run = command.task
+            if (run.state, run.epoch, run.device) != (TaskState.RUNNING, command.epoch, command.device):
+                raise Broken("Fencing", f"{command} saves another run than it starts")
         if isinstance(command, Deliver | Enqueue):
             task_id = command.task_id if isinstance(command, Deliver) else command.task.id
             row = self.history.rows.get(task_id)
             if row is not None and row.state in HOLDING and row is not self.history.ended:
-                raise Broken("fencing", f"{command} while epoch {row.epoch} holds its units")
+                raise Broken("Fencing", f"{command} while epoch {row.epoch} holds its units")
             if row is not None and isinstance(command, Enqueue) and command.task.epoch != row.epoch:
-                raise Broken("fencing", f"{command} after epoch {row.epoch}")
+                raise Broken("Fencing", f"{command} after epoch {row.epoch}")
 
-    def after(self, scheduler: AnyScheduler) -> None:
-        for device in scheduler.devices:
+    def after(self, scheduler: Steps) -> None:
+        for device in ask(scheduler, "devices") or ():
             if device.used != self.history.used(device.name):
-                raise Broken("fencing", f"{device} but {self.history.used(device.name)} are held")
+                raise Broken("Fencing", f"{device} but {self.history.used(device.name)} are held")
 
 
 class Conservation(Check):
@@ -76,20 +88,25 @@ class Conservation(Check):
         if answers and task_id in self.owed:
             self.owed.remove(task_id)
         elif isinstance(command, Enqueue | Reject | Deliver):
-            raise Broken("conservation", f"nothing asked for {command}")
+            raise Broken("Conservation", f"nothing asked for {command}")
+        if isinstance(command, Enqueue) and command.task.state is not TaskState.PARKED:
+            raise Broken("Conservation", f"{command} saves a task that is not parked")
         if isinstance(command, Expire | Start) and (row is None or row.state is not TaskState.PARKED):
-            raise Broken("conservation", f"{command} but the task is {row and row.state}")
+            raise Broken("Conservation", f"{command} but the task is {row and row.state}")
         if isinstance(command, Interrupt) and (row is None or row.state is not TaskState.RUNNING):
-            raise Broken("conservation", f"{command} but the task is {row and row.state}")
+            raise Broken("Conservation", f"{command} but the task is {row and row.state}")
         if isinstance(command, Deliver) and row is None:
-            raise Broken("conservation", f"{command} of a task that is gone")
+            raise Broken("Conservation", f"{command} of a task that is gone")
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         if self.owed:
-            raise Broken("conservation", f"no answer about {self.owed} after {self.history.event}")
-        tasks = {task.id: task for task in scheduler.tasks()}
+            raise Broken("Conservation", f"no answer about {self.owed} after {self.history.event}")
+        listed = ask(scheduler, "tasks")
+        if listed is None:
+            return
+        tasks = {task.id: task for task in listed()}
         if tasks != self.history.rows:
-            raise Broken("conservation", f"the scheduler has {tasks}, its commands say {self.history.rows}")
+            raise Broken("Conservation", f"the scheduler has {tasks}, its commands say {self.history.rows}")
 
 
 class Depth(Check):
@@ -109,12 +126,12 @@ class Depth(Check):
     def command(self, command: Command) -> None:
         full = isinstance(command, Reject) and command.reason is RejectReason.QUEUE_FULL
         if full and len(self.places()) < self.history.config.max_queue_depth:
-            raise Broken("depth", f"{command} with {len(self.places())} places taken")
+            raise Broken("Depth", f"{command} with {len(self.places())} places taken")
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         own = [row for row in self.places() if row.sequence not in self.offered]
         if len(own) > self.history.config.max_queue_depth:
-            raise Broken("depth", f"{len(own)} places taken")
+            raise Broken("Depth", f"{len(own)} places taken")
 
 
 class Expiry(Check):
@@ -125,24 +142,14 @@ class Expiry(Check):
 
     def command(self, command: Command) -> None:
         if isinstance(command, Start) and self.due(command.task):
-            raise Broken("expiry", f"{command} at {self.history.now}")
+            raise Broken("Expiry", f"{command} at {self.history.now}")
         if isinstance(command, Expire) and not self.due(command.task):
-            raise Broken("expiry", f"{command} at {self.history.now}")
+            raise Broken("Expiry", f"{command} at {self.history.now}")
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         late = [row.id for row in self.history.parked() if self.due(row)]
         if late:
-            raise Broken("expiry", f"still parked at {self.history.now}: {late}")
-
-
-def limit(task: ScheduledTask) -> float:
-    """Seconds that a run of the task may take."""
-    return math.inf if task.metadata.run_timeout is None else task.metadata.run_timeout
-
-
-def ends_by(run: ScheduledTask) -> float:
-    """When a running or stopping task should end by its run limit; infinity without one."""
-    return math.inf if run.started_at is None else run.started_at + limit(run)
+            raise Broken("Expiry", f"still parked at {self.history.now}: {late}")
 
 
 def place(task: ScheduledTask) -> tuple[int, int, float]:
@@ -187,8 +194,13 @@ class Policy(Check):
 
     def passes(self, start: Start) -> ScheduledTask | None:
         """The head, if ``start`` takes units on the device that waits for it."""
-        head, task = self.history.head(), self.history.rows[start.task.id]
-        if head is None or self.history.rank(head) >= self.history.rank(task) or self.best(head) != start.device:
+        head, task = self.history.head(), self.history.rows.get(start.task.id)
+        if (
+            head is None
+            or task is None
+            or self.history.rank(head) >= self.history.rank(task)
+            or self.best(head) != start.device
+        ):
             return None
         return head
 
@@ -198,7 +210,7 @@ class Policy(Check):
             if head is not None and not (self.bounded and self.shadow(head, command.device)):
                 self.passed.setdefault(head.id, self.history.now)
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         parked = {row.id for row in self.history.parked()}
         self.passed = {task_id: since for task_id, since in self.passed.items() if task_id in parked}
 
@@ -210,34 +222,33 @@ class Order(Policy):
         if isinstance(command, Enqueue):
             row = self.history.rows.get(command.task.id, command.task)
             if place(row) != place(command.task):
-                raise Broken("order", f"{command} takes another place than {place(row)}")
-        if isinstance(command, Start):
+                raise Broken("Order", f"{command} takes another place than {place(row)}")
+        if isinstance(command, Start) and (task := self.history.rows.get(command.task.id)) is not None:
             free = self.history.free(command.device)
-            task = self.history.rows[command.task.id]
             for other in self.history.eligible():
                 if self.history.rank(other) >= self.history.rank(task):
                     break
                 asks_more = other.units > task.units or limit(other) > limit(task)
                 if other.units <= free and not (self.bounded and asks_more):
-                    raise Broken("order", f"{task.id} starts on {command.device} before {other.id}")
+                    raise Broken("Order", f"{task.id} starts on {command.device} before {other.id}")
             head = self.history.head()
             if head is None or self.history.rank(head) >= self.history.rank(task):
                 return
             if any(self.history.free(name) >= head.units for name in self.history.capacity):
-                raise Broken("order", f"{task.id} starts before {head.id}, which fits")
+                raise Broken("Order", f"{task.id} starts before {head.id}, which fits")
 
 
 class WorkConservation(Policy):
     """6. Nothing that fits, and that no claim and no closed device can stand against, stays parked."""
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         super().after(scheduler)
         eligible = self.history.eligible()
         for above, task in enumerate(eligible):
             for device, capacity in self.history.capacity.items():
                 rivals = [other for other in eligible[:above] if other.units <= capacity]
                 if self.history.free(device) >= task.units and self.permitted(task, device, rivals):
-                    raise Broken("work conservation", f"{task.id} fits {device} and stays parked")
+                    raise Broken("WorkConservation", f"{task.id} fits {device} and stays parked")
 
     def permitted(self, task: ScheduledTask, device: str, rivals: list[ScheduledTask]) -> bool:
         """Whether the policy surely lets ``task`` use the device, given all tasks of higher rank that could use it."""
@@ -255,7 +266,7 @@ class BoundedBypass(Policy):
         if isinstance(command, Start) and self.window < math.inf:
             head = self.passes(command)
             if head is not None and not self.may_pass(head, self.history.rows[command.task.id], command.device):
-                raise Broken("bounded bypass", f"{command.task.id} passes {head.id} at {self.history.now}")
+                raise Broken("BoundedBypass", f"{command.task.id} passes {head.id} at {self.history.now}")
         super().command(command)
 
 
@@ -273,7 +284,7 @@ class NoDelay(Policy):
             self.promise = None
         super().command(command)
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         head = self.history.head()
         if head is None or not self.bounded or len(self.history.capacity) > 1:
             self.promise = None
@@ -282,7 +293,7 @@ class NoDelay(Policy):
         shadow = self.shadow(head, device)
         end = math.inf if shadow is None else shadow[0]
         if self.promise is not None and self.promise[:2] == (head.sequence, capacity) and end > self.promise[2]:
-            raise Broken("no delay", f"{head.id} was to start by {self.promise[2]}, and now by {end}")
+            raise Broken("NoDelay", f"{head.id} was to start by {self.promise[2]}, and now by {end}")
         self.promise = (head.sequence, capacity, end)
 
 
@@ -294,7 +305,7 @@ class StartsInTime(NoDelay):
             self.in_time()
         super().command(command)
 
-    def after(self, scheduler: AnyScheduler) -> None:
+    def after(self, scheduler: Steps) -> None:
         super().after(scheduler)
         self.in_time()
 
@@ -303,7 +314,7 @@ class StartsInTime(NoDelay):
 
     def in_time(self) -> None:
         if self.promise is not None and self.history.now > self.promise[2]:
-            raise Broken("no delay", f"task {self.promise[0]} was to start by {self.promise[2]}")
+            raise Broken("NoDelay", f"task {self.promise[0]} was to start by {self.promise[2]}")
 
 
 ALL = (Budget, Fencing, Conservation, Depth, Order, WorkConservation, NoDelay, BoundedBypass, Expiry)

@@ -1,16 +1,16 @@
 """Small worlds: pools, and events that mean something to the tasks that are there.
 
 Everything is drawn from a ``Dice``, which Hypothesis or a seeded generator may roll; 0 is always the plainest choice,
-so Hypothesis shrinks towards plain worlds. Events are made by looking at a ``Model`` that has seen the same events, to
-name real tasks, epochs and moments most of the time and wrong ones some of the time. All times are quarters of a
-second: sums of them are exact, and two implementations have no excuse.
+so Hypothesis shrinks towards plain worlds. Events are made by looking at a ``Lot``, the tasks that the events before
+them have left, to name real tasks, epochs and moments most of the time and wrong ones some of the time. All times are
+quarters of a second: sums of them are exact, and two implementations have no excuse.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -32,7 +32,8 @@ from parking_lot_core import (
     Withdrawn,
 )
 from parking_lot_core._values import evolve
-from parking_lot_core.testing.ledger import HOLDING, planned_end
+from parking_lot_core.testing.history import HOLDING, MakeScheduler, Watched
+from parking_lot_core.testing.ledger import planned_end
 from parking_lot_core.testing.model import Model
 
 _T = TypeVar("_T")
@@ -42,6 +43,32 @@ WEIGHTS: tuple[dict[str, float], ...] = ({}, {}, {"ann": 2, "bob": 1}, {"ann": 0
 WINDOWS = (3, 0, 1, 8, math.inf)
 STEPS = (0, 0, 0, 0.25, 0.25, 0.5, 1, 1, 2, 3.75, -0.25, -2, -50)
 USUAL_ENDS = (OutcomeStatus.SUCCEEDED, OutcomeStatus.FAILED, OutcomeStatus.LOST, OutcomeStatus.RETURNED)
+
+
+class Lot(Protocol):
+    """What whoever makes an event looks at. ``History`` and ``Model`` are such lots."""
+
+    @property
+    def now(self) -> float:
+        """The latest time seen, in seconds since the Unix epoch."""
+
+    @property
+    def next_sequence(self) -> int:
+        """A sequence number that no task has had."""
+
+    @property
+    def known(self) -> Sequence[ScheduledTask]:
+        """Every task that is parked, running or stopping."""
+
+    @property
+    def devices(self) -> Sequence[Any]:
+        """The devices; each has a ``name``."""
+
+    def get(self, task_id: str) -> ScheduledTask | None:
+        """One of the known tasks."""
+
+    def moments(self) -> list[float]:
+        """Future moments at which something may come true."""
 
 
 @attrs.frozen
@@ -95,20 +122,20 @@ class Climate:
             tenants=dice.pick(WEIGHTS),
         )
 
-    def event(self, dice: Dice, model: Model) -> Event:
-        return dice.pick(self.kinds or KINDS)(self, dice, model)
+    def event(self, dice: Dice, lot: Lot) -> Event:
+        return dice.pick(self.kinds or KINDS)(self, dice, lot)
 
 
-def later(dice: Dice, model: Model) -> float:
+def later(dice: Dice, lot: Lot) -> float:
     """When the next event happens: usually now or a little later, at times before, at times when something is due."""
     if dice.one_in(3):
-        moments = model.moments()[:6]
+        moments = lot.moments()[:6]
         if moments:
             return dice.pick(moments) + dice.pick((0, 0, -0.25, 0.25))
-    return model.now + dice.pick(STEPS)
+    return lot.now + dice.pick(STEPS)
 
 
-def metadata(climate: Climate, dice: Dice, model: Model, task_id: str) -> TaskMetadata:
+def metadata(climate: Climate, dice: Dice, lot: Lot, task_id: str) -> TaskMetadata:
     """What a submitter says: few sizes, so that tasks tie and tasks do not fit."""
     own_limit = climate.limits is not False and dice.one_in(2)
     return TaskMetadata(
@@ -116,9 +143,9 @@ def metadata(climate: Climate, dice: Dice, model: Model, task_id: str) -> TaskMe
         cost=ResourceCost(_units(climate, dice)),
         priority=dice.pick((Priority.NORMAL, Priority.LOW, Priority.HIGH, Priority.CRITICAL)),
         tenant=dice.pick(TENANTS),
-        start_by=max(0.0, model.now + dice.seconds(-1, 8)) if dice.one_in(5) else None,
+        start_by=max(0.0, lot.now + dice.seconds(-1, 8)) if dice.one_in(5) else None,
         run_timeout=dice.seconds(0.25, 8) if own_limit else None,
-        not_before=max(0.0, model.now + dice.seconds(-1, 4)) if dice.one_in(6) else None,
+        not_before=max(0.0, lot.now + dice.seconds(-1, 4)) if dice.one_in(6) else None,
         max_attempts=dice.pick((0, 0, 1, 2, 3)),
     )
 
@@ -129,38 +156,38 @@ def _units(climate: Climate, dice: Dice) -> int:
     return dice.between(most - 1, most + 2) if dice.one_in(8) else dice.between(1, most * 3 // 4)
 
 
-def submitted(climate: Climate, dice: Dice, model: Model) -> Event:
-    known = [task.id for task in model.known]
-    task_id = dice.pick(known) if known and dice.one_in(12) else f"t{model.next_sequence}"
-    return Submitted(metadata(climate, dice, model, task_id), later(dice, model))
+def submitted(climate: Climate, dice: Dice, lot: Lot) -> Event:
+    known = [task.id for task in lot.known]
+    task_id = dice.pick(known) if known and dice.one_in(12) else f"t{lot.next_sequence}"
+    return Submitted(metadata(climate, dice, lot, task_id), later(dice, lot))
 
 
-def offered(climate: Climate, dice: Dice, model: Model) -> Event:
+def offered(climate: Climate, dice: Dice, lot: Lot) -> Event:
     """A task that another host parked: any sequence that is free (or, rarely, is not), any tag, any past."""
-    sequence = model.next_sequence + dice.below(4)
+    sequence = lot.next_sequence + dice.below(4)
     if dice.one_in(3):
-        sequence = dice.between(1, model.next_sequence)
-    task_id = f"o{model.next_sequence}.{sequence}"
-    if model.known and dice.one_in(10):
-        task_id = dice.pick(model.known).id
+        sequence = dice.between(1, lot.next_sequence)
+    task_id = f"o{lot.next_sequence}.{sequence}"
+    if lot.known and dice.one_in(10):
+        task_id = dice.pick(lot.known).id
     epoch = dice.below(3)
     task = ScheduledTask(
-        metadata=metadata(climate, dice, model, task_id),
+        metadata=metadata(climate, dice, lot, task_id),
         sequence=sequence,
         tag=dice.below(12) * 2**18,
-        admitted_at=max(0.0, model.now + dice.seconds(-6, 1)),
+        admitted_at=max(0.0, lot.now + dice.seconds(-6, 1)),
         epoch=epoch,
         attempts=dice.between(0, epoch),
-        ready_at=model.now + dice.seconds(-1, 4) if dice.one_in(4) else None,
+        ready_at=lot.now + dice.seconds(-1, 4) if dice.one_in(4) else None,
     )
-    return Offered(task, later(dice, model))
+    return Offered(task, later(dice, lot))
 
 
-def finished(climate: Climate, dice: Dice, model: Model) -> Event:
+def finished(climate: Climate, dice: Dice, lot: Lot) -> Event:
     """The end of a run; now and then one that is stale, early, doubled or about nobody."""
-    ends = [(task.id, task.epoch) for task in model.known if task.state in HOLDING]
+    ends = [(task.id, task.epoch) for task in lot.known if task.state in HOLDING]
     if not ends or dice.one_in(8):
-        ends = [(task.id, task.epoch + off) for task in model.known for off in (-1, 0, 1)]
+        ends = [(task.id, task.epoch + off) for task in lot.known for off in (-1, 0, 1)]
         ends += [("nobody", 1), ("t1", 1), ("t2", 1)]
     task_id, epoch = dice.pick(ends)
     outcome = Outcome(
@@ -168,35 +195,35 @@ def finished(climate: Climate, dice: Dice, model: Model) -> Event:
         error=dice.pick((None, "boom")),
         retryable=not dice.one_in(4),
     )
-    return Finished(task_id, epoch, outcome, later(dice, model))
+    return Finished(task_id, epoch, outcome, later(dice, lot))
 
 
-def _named(dice: Dice, model: Model) -> str:
+def _named(dice: Dice, lot: Lot) -> str:
     """The id of a task that is there, or rarely of one that is not."""
-    return "nobody" if not model.known or dice.one_in(8) else dice.pick(model.known).id
+    return "nobody" if not lot.known or dice.one_in(8) else dice.pick(lot.known).id
 
 
-def cancelled(climate: Climate, dice: Dice, model: Model) -> Event:
-    return Cancelled(_named(dice, model), later(dice, model))
+def cancelled(climate: Climate, dice: Dice, lot: Lot) -> Event:
+    return Cancelled(_named(dice, lot), later(dice, lot))
 
 
-def withdrawn(climate: Climate, dice: Dice, model: Model) -> Event:
-    task_id = _named(dice, model)
-    task = model.get(task_id)
+def withdrawn(climate: Climate, dice: Dice, lot: Lot) -> Event:
+    task_id = _named(dice, lot)
+    task = lot.get(task_id)
     epoch = 1 if task is None else task.epoch
-    return Withdrawn(task_id, epoch + dice.pick((0, 0, 0, 1, -1)), later(dice, model))
+    return Withdrawn(task_id, epoch + dice.pick((0, 0, 0, 1, -1)), later(dice, lot))
 
 
-def capacity_changed(climate: Climate, dice: Dice, model: Model) -> Event:
-    device = "new" if dice.one_in(6) else dice.pick(model.devices).name
-    return CapacityChanged(device, 0 if dice.one_in(5) else dice.between(1, climate.units_max + 1), later(dice, model))
+def capacity_changed(climate: Climate, dice: Dice, lot: Lot) -> Event:
+    device = "new" if dice.one_in(6) else dice.pick(lot.devices).name
+    return CapacityChanged(device, 0 if dice.one_in(5) else dice.between(1, climate.units_max + 1), later(dice, lot))
 
 
-def tick(climate: Climate, dice: Dice, model: Model) -> Event:
-    return Tick(later(dice, model))
+def tick(climate: Climate, dice: Dice, lot: Lot) -> Event:
+    return Tick(later(dice, lot))
 
 
-Kind: TypeAlias = Callable[[Climate, Dice, Model], Event]
+Kind: TypeAlias = Callable[[Climate, Dice, Lot], Event]
 KINDS: tuple[Kind, ...] = (
     *[submitted] * 8,
     *[finished] * 6,
@@ -229,27 +256,40 @@ class World:
     events: tuple[Event, ...]
 
 
-def make_world(dice: Dice, climate: Climate, length: int) -> World:
-    """A pool, the burst, and about ``length`` events, each made for the lot that the ones before it left."""
-    model = Model(climate.config(dice))
+def make_world(
+    dice: Dice,
+    climate: Climate,
+    length: int,
+    *,
+    make: MakeScheduler = Model,
+    config: PoolConfig | None = None,
+) -> World:
+    """A pool, the burst, and about ``length`` events, each made for the lot that the ones before it left.
+
+    The pool is ``config``, or one that the climate has. The events are made by watching what the scheduler does that
+    ``make(config)`` gives: so the ends that are reported are those of tasks that it started, whatever its policy.
+    Whatever that scheduler raises, this raises too.
+    """
+    watched = Watched(make(config := config or climate.config(dice)), config)
+    lot = watched.history
     events: list[Event] = []
 
     def happen(event: Event) -> None:
         events.append(event)
-        model.step(event)
+        watched.step(event)
 
     for count in range(climate.burst + length):
-        event = climate.event(dice, model)
+        event = climate.event(dice, lot)
         if count < climate.burst:
-            event = evolve(submitted(climate, dice, model), at=model.now)
-        while climate.timely and (due := _first_due(model, event.at)):
+            event = evolve(submitted(climate, dice, lot), at=lot.now)
+        while climate.timely and (due := first_due(lot, event.at)):
             end, task = due
             happen(Finished(task.id, task.epoch, Outcome(dice.pick(USUAL_ENDS)), end))
         happen(event)
-    return World(model.config, tuple(events))
+    return World(config, tuple(events))
 
 
-def _first_due(model: Model, moment: float) -> tuple[float, ScheduledTask] | None:
+def first_due(lot: Lot, moment: float) -> tuple[float, ScheduledTask] | None:
     """The run whose limit ends first, with that end, if it is no later than ``moment``."""
-    ends = [(end, task) for task in model.known if (end := planned_end(task)) is not None and end <= moment]
+    ends = [(end, task) for task in lot.known if (end := planned_end(task)) is not None and end <= moment]
     return min(ends, key=lambda due: due[0], default=None)
