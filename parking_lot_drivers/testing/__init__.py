@@ -30,7 +30,8 @@ _HOMES = {
 }
 
 _WITH_ASSERTIONS = (
-    "_fixtures", "adoption", "executor_contract", "executor_stopping", "mailbox", "requests", "rollback", "saving"
+    "_executors", "_fixtures", "adoption", "executor_failures", "executor_results", "executor_stopping", "mailbox",
+    "requests", "rollback", "saving",
 )  # fmt: skip
 
 # Without this, a failed assertion in these modules would show none of the values that it compared: pytest rewrites the

@@ -1,4 +1,4 @@
-"""Values for the tests of stores. Needs no pytest: programs that such tests start use them too."""
+"""Values for the tests of stores and executors. Needs no pytest: programs that such tests start use them too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from parking_lot_core import (
     TaskState,
 )
 from parking_lot_core._values import evolve
-from parking_lot_drivers.ports import Batch, Delivery, Request, StoredTask
+from parking_lot_drivers.ports import Batch, Delivery, Request, StoredTask, TaskContext
 
 BOX = MailboxKey("acme", "ada", "s1")
 
@@ -136,3 +136,8 @@ def submission(task_id: str, **changes: Any) -> Request:
 def cancellation(task_id: str) -> Request:
     """A request to cancel a task."""
     return Request(number=0, task_id=task_id, at=1235.5)
+
+
+def context(task_id: str = "t-1", *, device: str = "0") -> TaskContext:
+    """The context of a task's second attempt."""
+    return TaskContext(task_id=task_id, epoch=4, attempt=2, device=device, units=3)

@@ -1,14 +1,9 @@
-"""Functions that the executor tests run, in this process and in worker processes.
-
-Run as a program, ``python -m tests.executors.targets NAME`` calls one of them with the JSON on standard input.
-"""
+"""Functions that the executor tests run, in this process and in worker processes, beside those of the contract."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import faulthandler
-import json
 import os
 import re
 import signal
@@ -20,7 +15,12 @@ from typing import Any, NoReturn
 import attrs
 
 from parking_lot_drivers.context import current_task
-from parking_lot_drivers.ports import PermanentFailure
+from parking_lot_drivers.testing.behaviours import Unprintable, echo, echo_later, fail
+
+__all__ = [
+    "Point", "Unprintable", "chatter", "die", "echo", "echo_later", "fail", "numbers", "numbers_async", "sleep",
+    "sleep_with_children", "spin", "spin_in_c", "tell", "unencodable", "who", "who_async",
+]  # fmt: skip
 
 NOT_A_FUNCTION = "a value"
 
@@ -30,56 +30,6 @@ class Point:
     """Something that the codec does not take."""
 
     x: int = 0
-
-
-class BadImage(PermanentFailure):
-    """A permanent failure of the user's own class."""
-
-
-class Unprintable(Exception):
-    """An exception that cannot even say what it is."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no")
-
-
-def echo(payload: Any) -> Any:
-    """The payload."""
-    return payload
-
-
-def echo_later(payload: Any) -> Any:
-    """The payload, after ``payload["seconds"]``."""
-    time.sleep(payload["seconds"])
-    return payload
-
-
-def fail(payload: Any) -> NoReturn:
-    """An ordinary failure."""
-    raise ValueError(f"no such picture: {payload}")
-
-
-def fail_for_good(payload: Any) -> NoReturn:
-    """A failure that need not be tried again."""
-    raise PermanentFailure(f"not a picture: {payload}")
-
-
-def fail_in_its_own_way(payload: Any) -> NoReturn:
-    """Raise what ``payload`` names."""
-    raise {
-        "BadImage": BadImage("torn"),
-        "Unprintable": Unprintable(),
-        "KeyboardInterrupt": KeyboardInterrupt(),
-        "StopIteration": StopIteration("done"),
-        "CancelledError": asyncio.CancelledError(),
-        "empty": ValueError(),
-        "long": ValueError("x" * 1_000_000),
-    }[payload]
-
-
-def leave(payload: Any) -> NoReturn:
-    """What a script does to end."""
-    sys.exit(f"bye {payload}")
 
 
 def who(_: Any) -> dict[str, Any]:
@@ -169,8 +119,3 @@ def numbers(payload: Any) -> Any:
 async def numbers_async(payload: Any) -> Any:
     """An async generator, which no executor takes."""
     yield payload
-
-
-if __name__ == "__main__":
-    faulthandler.disable()
-    print(json.dumps(globals()[sys.argv[1]](json.loads(sys.stdin.readline()))))

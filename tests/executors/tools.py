@@ -9,15 +9,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from parking_lot_drivers.ports import TaskContext
+from parking_lot_drivers.testing.samples import context
+
+__all__ = ["context", "is_gone", "open_files", "own_children", "told", "wait_until"]
 
 # ``FOLDER`` of ``tests/postgres/server.py``, which needs psycopg.
 SERVER_FOLDER = "lot-test-"
-
-
-def context(task_id: str = "t-1", *, device: str = "0") -> TaskContext:
-    """The context of a task's first start."""
-    return TaskContext(task_id=task_id, epoch=4, attempt=2, device=device, units=3)
 
 
 def is_gone(pid: int) -> bool:
