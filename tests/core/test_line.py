@@ -14,6 +14,7 @@ from parking_lot_core.ranking import rank_of
 from tests.core.depth import DEPTH
 
 TASKS_MAX = 3000
+TASKS_FEW = 1000
 
 
 class LineAndList:
@@ -68,11 +69,21 @@ class LineAndList:
         return None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_short_line_answers_as_a_sorted_list_would(seed: int) -> None:
+    """Of some hundred tasks: two levels of branches, and quick."""
+    grow_and_shrink(LineAndList(seed), TASKS_FEW)
+
+
 @pytest.mark.parametrize("seed", range(4 * DEPTH))
 def test_the_line_answers_as_a_sorted_list_would(seed: int) -> None:
-    both = LineAndList(seed)
+    grow_and_shrink(LineAndList(seed), TASKS_MAX)
+
+
+def grow_and_shrink(both: LineAndList, tasks: int) -> None:
+    """Add and remove until the line has had about so many tasks; then take out all of them."""
     for share_of_adds in (0.95, 0.5, 0.1, 0.6, 0.0):
-        for _ in range(TASKS_MAX // 2):
+        for _ in range(tasks // 2):
             if both.rng.random() < share_of_adds:
                 both.add()
             elif both.tasks:
