@@ -21,6 +21,8 @@ class OnALot:
 
     #: The class of the lots.
     lot_type: ClassVar[type[Lot] | None] = None
+    #: How long the store may take to notice what another object wrote, in seconds.
+    notice_within: ClassVar[float] = 10.0
 
     @pytest.fixture
     def lot(self, tmp_path: Path) -> Iterator[Lot]:

@@ -67,7 +67,7 @@ class AdoptionContract(OnALot):
             assert await mailbox.prune(older_than=1000) == 1
             assert (await queue.overview()).outcomes == 1
 
-    async def test_readers_never_see_half_a_batch(self, joint_lot: Lot) -> None:
+    async def test_readers_never_see_a_task_beside_its_outcome(self, joint_lot: Lot) -> None:
         count = 40
         async with joint_lot.opened() as queue, joint_lot.opened_mailbox() as mailbox:
             assert queue.adopt(mailbox)

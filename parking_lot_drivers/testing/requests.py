@@ -68,7 +68,7 @@ class RequestsContract(OnALot):
     async def test_waiting_ends_with_a_request(self, lot: Lot) -> None:
         async with lot.opened() as queue:
             assert await queue.requests() == []
-            with anyio.fail_after(10):
+            with anyio.fail_after(self.notice_within):
                 async with anyio.create_task_group() as group:
                     group.start_soon(queue.wait_for_requests)
                     await anyio.sleep(0.2)  # It has looked, and found nothing.
@@ -77,7 +77,7 @@ class RequestsContract(OnALot):
     async def test_waiting_goes_on_while_there_is_nothing_new(self, lot: Lot) -> None:
         async with lot.opened() as queue:
             await queue.post(cancellation("a"))
-            with anyio.fail_after(10):
+            with anyio.fail_after(self.notice_within):
                 await queue.wait_for_requests()
             assert len(await queue.requests()) == 1
             with anyio.move_on_after(0.3) as scope:
@@ -90,14 +90,14 @@ class RequestsContract(OnALot):
             await queue.post(cancellation("a"))
             await queue.requests()
             await queue.load()
-            with anyio.fail_after(10):
+            with anyio.fail_after(self.notice_within):
                 await queue.wait_for_requests()
 
     async def test_loading_wakes_whoever_waits(self, lot: Lot) -> None:
         async with lot.opened() as queue:
             await queue.post(cancellation("a"))
             await queue.requests()
-            with anyio.fail_after(10):
+            with anyio.fail_after(self.notice_within):
                 async with anyio.create_task_group() as group:
                     group.start_soon(queue.wait_for_requests)
                     await anyio.sleep(0.01)
@@ -155,7 +155,7 @@ class RequestsContract(OnALot):
             assert await looking.get("a") == parked("a", 1)
 
             assert await scheduling.requests() == []
-            with anyio.fail_after(10):
+            with anyio.fail_after(self.notice_within):
                 async with anyio.create_task_group() as group:
                     group.start_soon(scheduling.wait_for_requests)
                     await anyio.sleep(0.2)

@@ -97,7 +97,7 @@ async def test_the_traceback_of_a_failure_is_attached() -> None:
         with pytest.raises(TaskRaised) as caught:
             await executor.execute("x", context())
     (note,) = caught.value.__notes__
-    assert "targets.py" in note
+    assert "behaviours.py" in note
     assert "in fail" in note
 
 
