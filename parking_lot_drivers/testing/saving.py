@@ -161,7 +161,6 @@ class SavingContract(OnALot):
 
     async def test_closing_twice_and_without_opening(self, lot: Lot) -> None:
         await lot.queue().aclose()
-        await lot.mailbox().aclose()
         queue = lot.queue()
         await queue.open()
         await queue.aclose()

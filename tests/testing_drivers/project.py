@@ -42,28 +42,25 @@ class Project:
         """A file of the project, from ``strangers``."""
         shutil.copy(STRANGERS / name, self.folder)
 
-    def pytest(self, *arguments: str, code: str = "") -> list[Result]:
-        """Run pytest; ``code`` is executed before it. Fails if pytest could not run the tests."""
+    def run(self, code: str) -> str:
+        """Run a program; what it prints."""
+        return self._run([sys.executable, "-W", "error", "-c", code], {0})
+
+    def pytest(self, *arguments: str) -> list[Result]:
+        """Run pytest. Fails if it could not run the tests."""
         report = self.folder / "report.xml"
-        program = f"{code}\nimport sys, pytest; sys.exit(pytest.main())"
-        command = [
-            sys.executable,
-            "-c",
-            program,
-            "-q",
-            "--tb=short",
-            f"--junitxml={report}",
-            "-p",
-            "no:cacheprovider",
-            *arguments,
-        ]
+        options = ["-q", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider"]
+        self._run([sys.executable, "-m", "pytest", *options, *arguments], {0, 1})
+        return [_result(case) for case in ET.parse(report).iter("testcase")]
+
+    def _run(self, command: list[str], codes: set[int]) -> str:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("PYTEST_ADDOPTS", None)
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, check=False
         )
-        assert done.returncode in (0, 1), done.stdout[-5000:] + done.stderr[-5000:]
-        return [_result(case) for case in ET.parse(report).iter("testcase")]
+        assert done.returncode in codes, done.stdout[-5000:] + done.stderr[-5000:]
+        return done.stdout
 
 
 def _result(case: ET.Element) -> Result:

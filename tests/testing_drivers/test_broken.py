@@ -13,8 +13,6 @@ from parking_lot_drivers.testing import ExecutorContract, StoreContract
 from tests.testing_drivers.project import STRANGERS, Project, Result
 
 MODULES = (
-    "broken_saving", "broken_requests", "broken_rollback", "broken_mailbox", "broken_adoption", "broken_executors"
-)  # fmt: skip
     "broken_saving",
     "broken_requests",
     "broken_rollback",

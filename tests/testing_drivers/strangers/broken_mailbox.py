@@ -239,6 +239,23 @@ class TestWantsSomethingToDeliver(MailboxContract):
     fails = ("test_delivering_nothing",)
 
 
+class ClosesOnlyOnce(MemoryMailbox):
+    is_open = False
+
+    async def open(self) -> None:
+        self.is_open = True
+
+    async def aclose(self) -> None:
+        if not self.is_open:
+            raise RuntimeError("not open")
+        self.is_open = False
+
+
+class TestClosesOnlyOnce(MailboxContract):
+    lot_type = having(ClosesOnlyOnce)
+    fails = ("test_closing_a_mailbox_twice_and_without_opening",)
+
+
 class TestEveryObjectForItself(MailboxContract):
     lot_type = ForgetfulLot
     fails = ("test_outcomes_outlive_the_object",)
