@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -178,6 +179,15 @@ import parking_lot_drivers.testing.behaviours, parking_lot_drivers.testing.sampl
         f"{name} needs the package pytest, which is not installed: pip install 'prometheus-parking-lot[testing]'"
         for name in names
     ]
+
+
+def test_the_extra_brings_what_the_contracts_need() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {re.split(r"[>=]", needed)[0] for needed in extras["testing"]} == {
+        "prometheus-parking-lot[local,trio]",
+        "pytest",
+        "hypothesis",
+    }
 
 
 def test_worker_processes_of_the_tests_do_not_import_pytest(project: Project) -> None:
