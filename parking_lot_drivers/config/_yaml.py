@@ -29,6 +29,10 @@ def parse(text: str) -> object:
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         context = f"{error.context}, " if error.context else ""
         raise Unreadable(f"{where}broken YAML: {context}{error.problem}") from None
+    except Unreadable:
+        raise
+    except (ValueError, OverflowError):  # PyYAML takes "\\UFFFFFFFF" for a character
+        raise Unreadable(r'broken YAML: a "\U" in quotes with a number that no character has') from None
 
 
 class _Loader(yaml.SafeLoader):

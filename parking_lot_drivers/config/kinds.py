@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import datetime
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ from cattrs.errors import BaseValidationError, IterableValidationError
 
 from parking_lot_core.config import WeightByTenant, Whole
 from parking_lot_drivers.config.problems import Fault, Unfit, placed, suggestion
+from parking_lot_drivers.config.quantities import fit
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Text(Kind):
 
     def structure(self, given: object, _type: object = None) -> Any:
         """The string, converted."""
-        if isinstance(given, str) and re.search(self.pattern, given):
+        if isinstance(given, str) and fit(self.pattern, given):
             return self.convert(given)
         if self.secret and isinstance(given, str):
             raise Fault(f"expected {self.expected}, got another text (not shown: it may hold a password)")

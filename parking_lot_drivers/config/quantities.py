@@ -34,13 +34,19 @@ DURATION_ABOVE_ZERO_PATTERN = rf"^(?=.*[1-9]) *{_NUMBER} *({'|'.join(SECONDS)}) 
 SIZE_PATTERN = rf"^(?=.*[1-9]) *{_NUMBER} *({'|'.join(BYTES)}) *$"
 
 
+def fit(pattern: str, text: str) -> re.Match[str] | None:
+    """The match of a pattern that ends in ``$``, as ECMAScript understands it: to Python, ``$`` also stands before a
+    line feed that is the last character."""
+    return re.search(pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern, text)
+
+
 def seconds(text: str, pattern: str = DURATION_PATTERN) -> float | None:
     """``"90s"``, ``"1.5 h"`` in seconds; ``None`` if the text is not of the pattern."""
-    match = re.search(pattern, text)
+    match = fit(pattern, text)
     return None if match is None else float(Fraction(match[1]) * SECONDS[match[2]])
 
 
 def size(text: str, unit: str) -> Fraction | None:
     """``"12GiB"``, ``"512 MiB"`` in ``unit`` (a key of ``BYTES``), exactly; ``None`` if the text is not a size."""
-    match = re.search(SIZE_PATTERN, text)
+    match = fit(SIZE_PATTERN, text)
     return None if match is None else Fraction(match[1]) * BYTES[match[2]] / BYTES[unit]

@@ -1,0 +1,1 @@
+"""Everything that parses, given what nobody meant to write."""
