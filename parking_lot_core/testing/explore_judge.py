@@ -1,0 +1,205 @@
+"""What must hold of one step, and how it is found out: the model, the rows of a store, the invariants by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from parking_lot_core import Checkpoint, Command, Event, PoolConfig, Reject, ScheduledTask
+from parking_lot_core.testing import checks
+from parking_lot_core.testing.agreement import comparable, numbers
+from parking_lot_core.testing.explore_events import OFFERED
+from parking_lot_core.testing.history import AnyScheduler, Broken, Check, History
+from parking_lot_core.testing.model import Model
+
+PER_STEP: tuple[type[Check], ...] = (
+    checks.Budget,
+    checks.Fencing,
+    checks.Conservation,
+    checks.Depth,
+    checks.Order,
+    checks.WorkConservation,
+    checks.NoDelay,
+    checks.BoundedBypass,
+    checks.Expiry,
+)
+COUNTERS = ("stale_finishes", "stale_withdrawals", "idle_cancels", "ignored_offers")
+
+
+def twin(model: Model) -> Model:
+    """A model that goes on from here on its own. Models replace tasks and devices and never change them."""
+    copy = object.__new__(type(model))
+    copy.__dict__.update(model.__dict__)
+    copy.known = list(model.known)
+    copy.records = list(model.records)
+    copy.finish_tags = dict(model.finish_tags)
+    copy.passed_over = dict(model.passed_over)
+    copy.counters = dict(model.counters)
+    return copy
+
+
+@attrs.define
+class Step:
+    """One event, and what the model did with it."""
+
+    before: Model
+    event: Event
+    after: Model
+    expected: tuple[Command, ...]
+    saved: Checkpoint
+    moments: list[float]
+
+    @classmethod
+    def of(cls, before: Model, event: Event) -> Step:
+        """Let the model take the event."""
+        after = twin(before)
+        expected = after.step(event)
+        return cls(before, event, after, expected, after.checkpoint(), after.moments())
+
+    def changes_nothing(self) -> bool:
+        """Whether the state is the same, all that counts and all that does not."""
+        before, after = self.before, self.after
+        return (
+            all(isinstance(command, Reject) for command in self.expected)
+            and before.now == after.now
+            and before.known == after.known
+            and before.records == after.records
+            and before.passed_over == after.passed_over
+        )
+
+
+class Invariants:
+    """The checks of ``checks.py``, for one step out of the middle of a history.
+
+    What a check remembers of the steps before is a function of the state before the step, and is worked out from it:
+    who has been passed over since when is part of a checkpoint, and the promise of a reservation is what ``NoDelay``
+    sees when it looks at that state.
+    """
+
+    def __init__(self, config: PoolConfig) -> None:
+        self._config = config
+        self._promised: tuple[Model | None, Any] = (None, None)
+
+    def hold(self, step: Step, answer: Sequence[Command], subject: AnyScheduler) -> None:
+        """Raises ``Broken`` with the name of an invariant that this step breaks. ``subject`` has taken it."""
+        before, event = step.before, step.event
+        history = History(self._config)
+        history.now = before.now
+        history.rows = {task.id: task for task in before.known}
+        history.capacity = {record.device: record.capacity for record in before.records}
+        history.capacity_max = {record.device: record.capacity_max for record in before.records}
+        looking = [kind(history) for kind in PER_STEP]
+        for check in looking:
+            self._remind(check, before, subject)
+        history.begin(event)
+        for check in looking:
+            check.event(event)
+        for command in answer:
+            history.arrive_before(command)
+            for check in looking:
+                check.command(command)
+            history.apply(command)
+        history.end()
+        for check in looking:
+            check.after(subject)
+
+    def _remind(self, check: Check, state: Model, subject: AnyScheduler) -> None:
+        """Let a check know what it would if it had seen everything up to this state."""
+        if isinstance(check, checks.NoDelay):
+            if self._promised[0] is not state:
+                check.after(subject)
+                self._promised = (state, check.promise)
+            check.promise = self._promised[1]
+        if isinstance(check, checks.Policy):
+            check.passed = dict(state.passed_over)
+        if isinstance(check, checks.Depth):
+            check.offered = {task.sequence for task in state.known if task.id.startswith(OFFERED)}
+
+
+class Judge:
+    """Compares what a scheduler did with what the model did, and with what must hold whoever did it."""
+
+    def __init__(self, config: PoolConfig) -> None:
+        self._invariants = Invariants(config)
+
+    def step(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...]) -> None:
+        """Raises ``Broken`` where the answer, the state or an invariant is not as it must be."""
+        after, expected = step.after, step.expected
+        if answer != expected:
+            raise self._named(step, subject, answer, f"answered {answer}, the model {expected}")
+        wrong = difference(subject, step)
+        if wrong is not None:
+            raise self._named(step, subject, answer, wrong)
+        counted = [_count(subject, name) for name in COUNTERS]
+        if counted != [after.counters[name] for name in COUNTERS]:
+            raise Broken("agreement", f"counted {counted} of {COUNTERS}, the model {list(after.counters.values())}")
+        if answer or not step.changes_nothing():
+            self._invariants.hold(step, answer, subject)
+
+    def restored(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...]) -> None:
+        """The same of a scheduler that was restored before the step."""
+        if answer != step.expected:
+            raise Broken("crash safety", f"restored, it answered {answer}, the model {step.expected}")
+        wrong = difference(subject, step)
+        if wrong is not None:
+            raise Broken("crash safety", f"restored, it {wrong}")
+
+    def _named(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...], what: str) -> Broken:
+        """A disagreement, by the name of the invariant that it breaks if it breaks one."""
+        try:
+            self._invariants.hold(step, answer, subject)
+        except Broken as broken:
+            return Broken(broken.invariant, f"{str(broken).removeprefix(f'{broken.invariant}: ')}; {what}")
+        except Exception as error:  # a wild answer may leave a check without the rows that it needs
+            what = f"{what} ({type(error).__name__} in a check: {error})"
+        return Broken("agreement", what)
+
+
+def difference(subject: AnyScheduler, step: Step) -> str | None:
+    """How the states after a step differ, in words; ``None`` if they do not."""
+    tasks = list(subject.tasks())
+    if tasks != step.after.known:
+        return f"has {tasks}, the model {step.after.known}"
+    saved = subject.checkpoint()
+    if saved != step.saved and comparable(saved) != comparable(step.saved):
+        return f"saves {saved}, the model {step.saved}"
+    return None
+
+
+def views_agree(subject: AnyScheduler, model: Model) -> None:
+    """Raises ``Broken`` where a reader sees something else in the scheduler than in the model."""
+    seen, expected = _views(subject, model.known), _views(model, model.known)
+    for name, view in expected.items():
+        if seen[name] != view:
+            raise Broken("agreement", f"{name}: {seen[name]}, in the model {view}")
+
+
+def _views(lot: AnyScheduler, tasks: Iterable[ScheduledTask]) -> dict[str, Any]:
+    return {
+        "waiting": [task.id for task in lot.waiting()],
+        "get": [lot.get(task.id) for task in tasks],
+        "position": [lot.position(task.id) for task in tasks],
+        "numbers": numbers(lot),
+    }
+
+
+def deadline_suffices(deadline: float | None, now: float, needed: float | None) -> None:
+    """Raises ``Broken`` for a deadline that is past, or later than a moment at which a tick would do something."""
+    if deadline is not None and deadline <= now:
+        raise Broken("time", f"the deadline {deadline} is past at {now}")
+    if needed is not None and (deadline is None or deadline > needed):
+        raise Broken("time", f"the deadline is {deadline}, and at {needed} there is something to do")
+
+
+def restored(subject: AnyScheduler, config: PoolConfig, state: Model) -> AnyScheduler:
+    """Another scheduler of the same class, with what a store would have saved."""
+    lot: AnyScheduler = type(subject).restore(config, list(state.known), state.checkpoint())  # type: ignore[attr-defined]
+    return lot
+
+
+def _count(subject: AnyScheduler, name: str) -> int:
+    counters = subject.counters
+    count: int = counters[name] if isinstance(counters, dict) else getattr(counters, name)
+    return count

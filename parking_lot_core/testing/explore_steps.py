@@ -1,0 +1,243 @@
+"""Everything that may happen in one state, done to both sides and judged."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import attrs
+
+from parking_lot_core import Event, PoolConfig, ScheduledTask
+from parking_lot_core.testing.explore_events import Happenings
+from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices, restored, views_agree
+from parking_lot_core.testing.explore_states import Canon, fingerprint
+from parking_lot_core.testing.explore_worlds import SmallWorld
+from parking_lot_core.testing.history import Broken
+from parking_lot_core.testing.model import Model
+
+Make: TypeAlias = Callable[[PoolConfig], Any]
+"""Gives the scheduler to be examined, new and empty: any object with the calls of ``AnyScheduler``."""
+
+Path: TypeAlias = Sequence[int]
+"""Choices, from the empty pool on."""
+
+_REMEMBERED_MAX = 4_000_000
+
+
+@attrs.frozen
+class Fault:
+    """What happened up to there, and what was seen. ``crash``: after how many events the scheduler was restored."""
+
+    events: tuple[Event, ...]
+    invariant: str
+    what: str
+    crash: int | None = None
+
+
+class Stop(Exception):
+    """A fault was found."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(f"{fault.invariant}: {fault.what}")
+
+
+@contextmanager
+def blame(events: tuple[Event, ...], crash: int | None = None) -> Iterator[None]:
+    """Whatever is wrong in here happened with these events. Raises ``Stop``."""
+    try:
+        yield
+    except Broken as broken:
+        what = str(broken).removeprefix(f"{broken.invariant}: ")
+        raise Stop(Fault(events, broken.invariant, what, crash)) from broken
+    except Exception as error:  # the scheduler is somebody else's code
+        raise Stop(Fault(events, "agreement", f"raised {type(error).__name__}: {error}", crash)) from error
+
+
+@attrs.define
+class Place:
+    """A state on the way down a path: the model there, and its tasks in the order of the description."""
+
+    choice: int
+    model: Model
+    order: list[ScheduledTask]
+
+
+@attrs.define
+class Found:
+    """What lies one event past some states: fingerprints, the choices that lead there, and from which of the states."""
+
+    fingerprints: array[int] = attrs.field(factory=lambda: array("Q"))
+    choices: array[int] = attrs.field(factory=lambda: array("I"))
+    sources: array[int] = attrs.field(factory=lambda: array("I"))
+    expanded: int = 0
+    transitions: int = 0
+    fault: Fault | None = None
+
+    def add(self, mark: int, choice: int, source: int) -> None:
+        """Note a state."""
+        self.fingerprints.append(mark)
+        self.choices.append(choice)
+        self.sources.append(source)
+
+
+class Examiner:
+    """Does everything that may happen in a state of one world, to the model and to schedulers, and judges.
+
+    A scheduler that has gone the whole way from the empty pool takes each event, and so does one that was restored in
+    the state, if it has ``restore``. Events that change nothing (stale, doubled, about strangers) happen to the same
+    two one after the other; for each that does change something, another scheduler goes the whole way.
+    """
+
+    def __init__(self, make: Make, world: SmallWorld, reference: type[Model] = Model) -> None:
+        self.world = world
+        self.events: list[Event] = []
+        self._make = make
+        self._canon = Canon(world.config)
+        self._happenings = Happenings(world, self._canon)
+        self._judge = Judge(world.config)
+        self._way = [Place(-1, reference(world.config), [])]
+        self._known: set[int] = set()
+        self._needed: dict[int, float | None] = {}
+
+    def mark(self, model: Model) -> int:
+        """The fingerprint of a state."""
+        return fingerprint(self._canon.describe(model))
+
+    def root(self) -> int:
+        """The fingerprint of the empty pool."""
+        return self.mark(self._way[0].model)
+
+    def expand(self, paths: Sequence[Path]) -> Found:
+        """Examine the states at the end of these paths, up to the first fault. Tells what it has not told before."""
+        found = Found()
+        for source, path in enumerate(paths):
+            try:
+                self._expand(self._go(path), source, found)
+            except Stop as stop:
+                found.fault = stop.fault
+                break
+            found.expanded += 1
+        return found
+
+    # -- the way to a state --------------------------------------------------------------------------------------
+
+    def _go(self, path: Path) -> Place:
+        """Go to the end of a path. Neighbours share most of it: only what is new is walked."""
+        way, same = self._way, 0
+        while same < len(path) and same + 1 < len(way) and way[same + 1].choice == path[same]:
+            same += 1
+        del way[same + 1 :], self.events[same:]
+        for choice in path[same:]:
+            here = way[-1]
+            step = Step.of(here.model, self._happenings.event(here.model, here.order, choice))
+            self.events.append(step.event)
+            way.append(Place(choice, step.after, self._canon.describe_in_order(step.after)[1]))
+        return way[-1]
+
+    def arrive(self) -> Any:
+        """A scheduler that has gone the whole way."""
+        subject = self._make(self.world.config)
+        for event in self.events:
+            subject.step(event)
+        return subject
+
+    # -- one state -----------------------------------------------------------------------------------------------
+
+    def _expand(self, place: Place, source: int, found: Found) -> None:
+        idle = Idle(self, self.mark(place.model))
+        for choice in self._happenings.choices(place.model, place.order):
+            found.transitions += 1
+            step = Step.of(place.model, self._happenings.event(place.model, place.order, choice))
+            if step.changes_nothing():
+                idle.take(step)
+                continue
+            mark = self.mark(step.after)
+            self._take(step, mark, is_new=mark not in self._known)
+            if mark not in self._known:
+                self._remember(mark)
+                found.add(mark, choice, source)
+
+    def _take(self, step: Step, mark: int, *, is_new: bool) -> None:
+        events = (*self.events, step.event)
+        with blame(events):
+            subject = self.arrive()
+            self.examine(step, subject, mark)
+            if is_new:
+                views_agree(subject, step.after)
+        if hasattr(subject, "restore"):
+            with blame(events, crash=len(self.events)):
+                self.examine_restored(step, restored(subject, self.world.config, step.before), mark)
+
+    def examine(self, step: Step, subject: Any, mark: int) -> None:
+        """Raises ``Broken`` if ``subject`` does not take the event as the model did."""
+        self._judge.step(step, subject, subject.step(step.event))
+        self._look_at_deadline(step, subject, mark)
+
+    def examine_restored(self, step: Step, subject: Any, mark: int) -> None:
+        """The same, for one that was restored in the state before."""
+        self._judge.restored(step, subject, subject.step(step.event))
+        self._look_at_deadline(step, subject, mark)
+
+    def _look_at_deadline(self, step: Step, subject: Any, mark: int) -> None:
+        deadline = subject.next_deadline()
+        now, moments = step.after.now, step.moments
+        if deadline is not None and now < deadline and not (moments and moments[0] < deadline):
+            return
+        if mark not in self._needed:
+            needed = step.after.next_deadline() if moments else None
+            self._needed[mark] = None if needed is None else needed - now
+        ahead = self._needed[mark]
+        deadline_suffices(deadline, now, None if ahead is None else now + ahead)
+
+    def _remember(self, mark: int) -> None:
+        """Note what has been told; past a bound, anew: telling twice costs time and nothing else."""
+        if len(self._known) >= _REMEMBERED_MAX:
+            self._known.clear()
+        if len(self._needed) >= _REMEMBERED_MAX:
+            self._needed.clear()
+        self._known.add(mark)
+
+
+class Idle:
+    """Two schedulers in one state that take, one after the other, all the events that change nothing there."""
+
+    def __init__(self, examiner: Examiner, mark: int) -> None:
+        self._examiner = examiner
+        self._mark = mark
+        self._live: Any = None
+        self._restored: Any = None
+        self._taken: list[Event] = []
+        self._counted: dict[str, int] = {}
+
+    def take(self, step: Step) -> None:
+        """Let them take another. Raises ``Stop`` at a fault, without the events before it if they do not matter."""
+        try:
+            self._take(step)
+        except Stop:
+            if self._taken:
+                Idle(self._examiner, self._mark)._take(Step.of(step.before, step.event))
+            raise
+
+    def _take(self, step: Step) -> None:
+        examiner = self._examiner
+        events = (*examiner.events, *self._taken, step.event)
+        with blame(events):
+            if self._live is None:
+                self._live = examiner.arrive()
+            self._add_counts(step)
+            examiner.examine(step, self._live, self._mark)
+        if hasattr(self._live, "restore"):
+            with blame(events, crash=len(examiner.events)):
+                if self._restored is None:
+                    self._restored = restored(self._live, examiner.world.config, step.before)
+                examiner.examine_restored(step, self._restored, self._mark)
+        self._taken.append(step.event)
+
+    def _add_counts(self, step: Step) -> None:
+        """The model has not taken the events before this one."""
+        before, after = step.before.counters, step.after.counters
+        self._counted = {name: self._counted.get(name, before[name]) + after[name] - before[name] for name in after}
+        step.after.counters = self._counted
