@@ -110,7 +110,7 @@ class RequestsContract(OnALot):
             parked("first", 3, tag=7),
             parked("third", 4, tag=2**70 + 1),
             parked("urgent", 5, priority=Priority.CRITICAL),
-            parked("fourth", 8, tag=10**30),
+            parked("fourth", 8, tag=2**96 - 1),
         ]
         begun, ending = running(parked("begun", 6)), stopping(running(parked("ending", 7)))
         async with lot.opened() as queue:

@@ -6,36 +6,31 @@ import pytest
 
 from parking_lot_drivers.errors import StoreInUse, StoreUnavailable
 from parking_lot_drivers.testing import Lot, StoreContract
+from parking_lot_drivers.testing.samples import BOX, batch, delivery, parked
 from tests.contracts.registry import STORES, MemoryLot, PgmqLot, PostgresLot, SharedSqliteLot, SqliteLot
-from tests.contracts.samples import batch, delivery, parked
 
 
 class OurContract(StoreContract):
     """What our own stores do beyond the contract: the words of their errors, and the text that they keep."""
 
-    async def test_what_a_queue_that_is_not_open_says(self, lot: Lot) -> None:
+    async def test_what_a_queue_says_that_cannot_be_used(self, lot: Lot) -> None:
+        queue = lot.queue()
         with pytest.raises(StoreUnavailable, match="not open"):
-            await lot.queue().save(batch(added=[parked("a")]))
-
-    async def test_what_a_queue_that_is_not_open_to_schedule_says(self, shared_lot: Lot) -> None:
-        async with shared_lot.opened(schedule=False) as looking:
-            with pytest.raises(StoreUnavailable, match="not open to schedule"):
-                await looking.save(batch(added=[parked("a")]))
-
-    async def test_what_an_object_that_schedules_already_says(self, lot: Lot) -> None:
+            await queue.save(batch(added=[parked("a")]))
+        if lot.shared:
+            async with lot.opened(schedule=False) as looking:
+                with pytest.raises(StoreUnavailable, match="not open to schedule"):
+                    await looking.save(batch(added=[parked("a")]))
         if not lot.exclusive:
-            async with lot.opened() as queue:
+            async with lot.opened() as scheduling:
                 with pytest.raises(StoreInUse, match="a queue of its own"):
-                    await queue.open()
+                    await scheduling.open()
 
-    @pytest.mark.parametrize("limit", [0, -1])
-    async def test_what_is_said_of_a_limit(self, lot: Lot, limit: int) -> None:
+    async def test_what_a_mailbox_says_of_limits_and_keeps_of_errors(self, lot: Lot) -> None:
         async with lot.opened_mailbox() as mailbox:
-            with pytest.raises(ValueError, match=f"limit: expected an integer ≥ 1, got {limit}"):
-                await mailbox.fetch(delivery("a").mailbox, limit=limit)
-
-    async def test_what_is_not_text_in_an_error_is_escaped(self, lot: Lot) -> None:
-        async with lot.opened_mailbox() as mailbox:
+            for limit in (0, -1):
+                with pytest.raises(ValueError, match=f"limit: expected an integer ≥ 1, got {limit}"):
+                    await mailbox.fetch(BOX, limit=limit)
             await mailbox.deliver([delivery("a", error="no such file: caf\udce9\0.txt")])
             found = await mailbox.get("a")
             assert found is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 from parking_lot_drivers.stores.sqlite import SqliteQueue
-from tests.contracts.samples import batch, parked
+from parking_lot_drivers.testing.samples import batch, parked
 
 
 async def main(file: Path, also: str) -> None:

@@ -12,7 +12,7 @@ import anyio
 
 from parking_lot_drivers.ports import Batch, StoredTask
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
-from tests.contracts.samples import BOX, batch, delivery, parked, running
+from parking_lot_drivers.testing.samples import BOX, batch, delivery, parked, running
 
 
 def name(number: int) -> str:

@@ -10,7 +10,7 @@ from pgmq import Message
 
 from parking_lot_drivers.shared_ports import Loss
 from parking_lot_drivers.stores.sql.shared_sql import Policy
-from tests.contracts.samples import batch, parked, retried, running
+from parking_lot_drivers.testing.samples import batch, parked, retried, running
 from tests.drivers.tools import Stage, Tally, until
 from tests.postgres.server import Server
 from tests.stores.pgmq_tools import NAME, client, opened, outcomes, pool_at, read, seen, shown

@@ -15,7 +15,7 @@ from parking_lot_core import MailboxKey
 from parking_lot_drivers.errors import ConfigError, MissingExtra, StoreUnavailable
 from parking_lot_drivers.stores.pgmq import PgmqQueue, parts_of
 from parking_lot_drivers.stores.sql.postgres_schema import script
-from tests.contracts.samples import batch, parked, retried, running
+from parking_lot_drivers.testing.samples import batch, parked, retried, running
 from tests.drivers.tools import Tally
 from tests.postgres.server import OwnServer, Server
 from tests.stores.pgmq_tools import NAME, client, opened, outcomes, pool_at, queue_at, shown

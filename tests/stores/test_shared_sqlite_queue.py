@@ -19,7 +19,7 @@ from parking_lot_drivers.shared_ports import Loss, News, Saved
 from parking_lot_drivers.stores.shared_sqlite import SharedSqliteMailbox, SharedSqliteQueue
 from parking_lot_drivers.stores.sql.shared_sql import Policy
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
-from tests.contracts.samples import BOX, batch, cancellation, delivery, parked, running
+from parking_lot_drivers.testing.samples import BOX, batch, cancellation, delivery, parked, running
 from tests.stores import sharer
 
 pytestmark = pytest.mark.anyio

@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 from parking_lot_core import MailboxKey, OutcomeStatus, Priority, ResourceCost, ScheduledTask, TaskMetadata, TaskState
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import Batch, Delivery, Mailbox, Request, StoredTask, TaskQueue
+from parking_lot_drivers.testing.samples import checkpoint, retried, running, stopping
 from tests.contracts.registry import STORES, Lot
-from tests.contracts.samples import checkpoint, retried, running, stopping
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
 IDS = st.one_of(st.sampled_from(["a", "b", "c", "d"]), TEXTS.filter(bool))

@@ -12,7 +12,16 @@ import pytest
 
 from parking_lot_drivers.ports import StoredTask
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
-from tests.contracts.samples import BOX, batch, cancellation, checkpoint, delivery, parked, running, submission
+from parking_lot_drivers.testing.samples import (
+    BOX,
+    batch,
+    cancellation,
+    checkpoint,
+    delivery,
+    parked,
+    running,
+    submission,
+)
 
 pytestmark = pytest.mark.anyio
 

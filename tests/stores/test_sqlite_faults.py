@@ -16,7 +16,7 @@ from parking_lot_core import TaskMetadata
 from parking_lot_drivers.errors import StoreUnavailable
 from parking_lot_drivers.ports import StoredTask
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
-from tests.contracts.samples import BOX, batch, delivery, parked, submission
+from parking_lot_drivers.testing.samples import BOX, batch, delivery, parked, submission
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from parking_lot_drivers.ports import Mailbox, StoredTask, TaskQueue
 from parking_lot_drivers.stores.memory import MemoryMailbox
 from parking_lot_drivers.stores.sql import sqlite_schema
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
-from tests.contracts.samples import BOX, batch, delivery, parked
+from parking_lot_drivers.testing.samples import BOX, batch, delivery, parked
 
 pytestmark = pytest.mark.anyio
 

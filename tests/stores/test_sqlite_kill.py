@@ -12,7 +12,7 @@ import pytest
 
 from parking_lot_core import MailboxKey, ScheduledTask
 from parking_lot_drivers.stores.sqlite import SqliteMailbox, SqliteQueue
-from tests.contracts.samples import BOX, checkpoint, parked, running
+from parking_lot_drivers.testing.samples import BOX, checkpoint, parked, running
 from tests.stores.saver import name, payload
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from parking_lot_drivers.errors import StoreInUse
 from parking_lot_drivers.stores import sqlite as sqlite_store
 from parking_lot_drivers.stores._lease import FileLease
 from parking_lot_drivers.stores.sqlite import SqliteQueue
-from tests.contracts.samples import batch, cancellation, parked
+from parking_lot_drivers.testing.samples import batch, cancellation, parked
 
 pytestmark = pytest.mark.anyio
 
