@@ -40,6 +40,10 @@ def _cases() -> dict[str, Any]:
 CASES = _cases()
 
 
+def _named(case: Any) -> tuple[str, ...]:
+    return (*case.fails, *getattr(case, "passes", ()))
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], list[Result]]:
     """What pytest says of the tests that are expected to fail, by case and name of the test."""
@@ -48,7 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str]
         project.copy(f"{name}.py")
     # One event loop is enough to show that the tests can fail.
     project.write("conftest.py", 'import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n')
-    wanted = [f"{name.replace('.', '.py::')}::{test}" for name, case in CASES.items() for test in case.fails]
+    wanted = [f"{name.replace('.', '.py::')}::{test}" for name, case in CASES.items() for test in _named(case)]
     found: dict[tuple[str, str], list[Result]] = {}
     for result in project.pytest(*wanted):
         found.setdefault((result.case, result.test), []).append(result)
@@ -57,8 +61,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str]
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_broken_fails(case: str, results: Mapping[tuple[str, str], list[Result]]) -> None:
-    for test in CASES[case].fails:
+    for test in _named(CASES[case]):
         of_this_test = results[case, test]
+        if test not in CASES[case].fails:
+            assert not any(result.failure or result.error or result.skipped for result in of_this_test)
+            continue
         assert any(result.failure for result in of_this_test), f"{case} passes {test}"
         assert not [result.error for result in of_this_test if result.error], "a fixture failed, not the test"
 

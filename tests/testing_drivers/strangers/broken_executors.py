@@ -325,6 +325,14 @@ class InAProcessContract(ExecutorContract):
         return self.executor_type(behaviour)
 
 
+class TestInAProcess(InAProcessContract):
+    """What the broken ones are made of is sound."""
+
+    executor_type = InAProcess
+    fails = ()
+    passes = ("test_a_worker_that_dies_is_told_and_the_executor_goes_on",)
+
+
 class TakesACrashForAFailure(InAProcess):
     async def execute(self, payload: object, context: TaskContext) -> object:
         try:
