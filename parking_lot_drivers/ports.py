@@ -1,7 +1,7 @@
 """The ports: what the pool asks of a queue, a mailbox and an executor.
 
 A queue and a mailbox are configured separately. Each belongs to one pool. Everything that the pool saves arrives as one
-``Batch``; a store keeps all of it or nothing. Every implementation passes the contract in ``parking_lot_drivers.testing``.
+``Batch``; a store keeps all of it or nothing. Every implementation passes the contract that ``testing`` holds.
 """
 
 from __future__ import annotations
