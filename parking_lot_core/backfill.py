@@ -52,7 +52,7 @@ class Backfill:
         task_id = claim.task.metadata.id
         if task_id not in self._marks:
             self._marks[task_id] = Mark(claim.rank, claim.task, now)
-            if self.bounded and now < self._next_since:
+            if now < self._next_since:
                 self._next_since = now
 
     def unmark(self, task_id: str) -> None:
@@ -76,7 +76,7 @@ class Backfill:
     def is_exhausted(self, task: ScheduledTask, now: float) -> bool:
         """Whether the task has been passed over for as long as it may be."""
         mark = self._marks.get(task.metadata.id)
-        return mark is not None and self.bounded and now - mark.since >= self.window
+        return mark is not None and now - mark.since >= self.window
 
     def exhausted(self, now: float) -> Sequence[Mark]:
         """All tasks that have been passed over for as long as they may be, in rank order."""
@@ -94,8 +94,6 @@ class Backfill:
     def _collect(self, now: float) -> None:
         self._next_since = math.inf
         self._exhausted = []
-        if not self.bounded:
-            return
         for mark in self._marks.values():
             if now - mark.since < self.window:
                 self._next_since = mark.since

@@ -7,7 +7,7 @@
     python -m tests.mutation --module band --jobs 2
 
 - **Mutants** (``mutants.py``) are made with the operators of cosmic-ray and with some of our own (``operators.py``):
-  every operator replaced by every other, numbers off by one, conditions negated or decided in advance, operands and
+  operators replaced, numbers off by one, conditions negated or decided in advance, operands and
   statements left out. Not counted: what gives no program or the same one, annotations, ``__slots__``, and texts (what
   messages must say is tested on its own).
 - **Killers** (``killers.py``): first the scheduler against the slow model in fixed worlds, which kills most mutants in

@@ -34,16 +34,18 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_lifecycle", ()),
     ("test_scheduler", ()),
     ("test_dispatch", ()),
+    ("test_windows", ()),
     ("test_restore", ()),
     ("test_fair_share", ()),
     ("test_parts", ()),
     ("test_traces", ()),
     ("test_vectors:test_the_scheduler_answers_every_vector", ()),
+    ("test_corners", ()),
     ("test_line:test_a_short_line_answers_as_a_sorted_list_would", TREE),
+    ("test_views", ("backfill", "devices", "dispatch", "explain", "scheduler")),
 )
 # More random worlds, and longer lines, for what has survived all else.
 DEEP: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("test_views", ()),
     ("test_line", TREE),
     ("test_agreement", ()),
     ("test_invariants", ()),
@@ -111,8 +113,8 @@ def _with_parameters(
         given = dict(fixtures)
         for (names, *_), values in zip(parameters, chosen, strict=True):
             words = [word.strip() for word in names.split(",")] if isinstance(names, str) else list(names)
-            values = getattr(values, "values", values)  # of ``pytest.param``
-            given |= {words[0]: values} if isinstance(names, str) and len(words) == 1 else dict(zip(words, values, strict=True))
+            values = values.values if hasattr(values, "marks") else values  # of ``pytest.param``
+            given |= dict(zip(words, [values] if len(words) == 1 else values, strict=True))
         yield f"{name}[{number}]", lambda given=given: test(**given)
 
 
