@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import attrs
@@ -10,6 +10,7 @@ import attrs
 from parking_lot_core import Checkpoint, Command, Event
 from parking_lot_core.testing.history import Broken, MakeScheduler, Steps, ask, step
 from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.wording import contrast, unlike, write_event
 from parking_lot_core.testing.worlds import World
 
 
@@ -35,24 +36,31 @@ def agrees_in_a_long_line(make: MakeScheduler, world: World) -> None:
 def assert_same_commands(event: Event, answer: tuple[Command, ...], expected: tuple[Command, ...]) -> None:
     """Raises ``Broken`` if the answers to the event differ."""
     if answer != expected:
-        raise Broken("Agreement", f"{event} gave {answer} in place of {expected}")
+        raise Broken("Agreement", f"{write_event(event)}: {contrast(answer, expected)}")
 
 
 def assert_same_state(scheduler: Steps, model: Model) -> None:
     """Everything that a reader can see of both. Raises ``Broken`` naming the view that differs."""
     ids = [task.id for task in model.known]
-    for name, look in VIEWS.items():
-        view = ask(scheduler, name)
-        if view is not None:
-            seen, expected = look(view, ids), look(ask(model, name), ids)
-            if seen != expected:
-                raise Broken("Agreement", f"{name} gave {seen} in place of {expected}")
+    if (difference := differing_view(scheduler, model, ids)) is not None:
+        raise Broken("Agreement", difference)
     position = ask(scheduler, "position")
     if position is not None:
         places = {task.id: place for place, task in enumerate(model.waiting(), start=1)}
         for task_id in ids:
             if position(task_id) != places.get(task_id):
                 raise Broken("Agreement", f"position({task_id!r}) gave {position(task_id)}, not {places.get(task_id)}")
+
+
+def differing_view(scheduler: Steps, other: Steps, ids: Sequence[str], *, but: Collection[str] = ()) -> str | None:
+    """What the scheduler shows otherwise than the other one, among the views that both have, as a sentence."""
+    for name, look in VIEWS.items():
+        view, others = ask(scheduler, name), ask(other, name)
+        if name not in but and view is not None and others is not None:
+            seen, expected = look(view, ids), look(others, ids)
+            if seen != expected:
+                return unlike(seen, expected, name)
+    return None
 
 
 def _device(device: Any) -> tuple[str, int, int, int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import attrs
 
 from parking_lot_core import (
@@ -15,12 +18,14 @@ from parking_lot_core import (
     Finished,
     Interrupt,
     Outcome,
+    PoolConfig,
     ScheduledTask,
     Start,
     Tick,
 )
 from parking_lot_core._values import evolve
 from parking_lot_core.testing.dispatching import Verdict
+from parking_lot_core.testing.history import Steps
 from parking_lot_core.testing.model import Model
 
 
@@ -256,17 +261,18 @@ class ForgetsTheTime(Model):
         return attrs.evolve(super().checkpoint(), now=0.0)
 
 
-_steps_taken = 0
-
-
 class RemembersOtherRuns(Model):
-    """Lets something outside of its events decide."""
+    """Lets something outside of its events decide: how many pools there were before it."""
+
+    _pools = itertools.count()
+
+    def __init__(self, config: PoolConfig) -> None:
+        super().__init__(config)
+        self._backwards = next(self._pools) % 2
 
     def waiting(self) -> list[ScheduledTask]:
-        global _steps_taken
-        _steps_taken += 1
         line = super().waiting()
-        return line[::-1] if _steps_taken % 7 == 0 else line
+        return line[::-1] if self._backwards else line
 
 
 class GoesBackInTime(Model):
@@ -303,3 +309,13 @@ class NeverSleeps(Model):
 
     def next_deadline(self) -> float | None:
         return self.now
+
+
+class OnlyStep:
+    """Not broken, but nothing can be asked of it: it hides all of another scheduler but ``step``."""
+
+    def __init__(self, scheduler: Steps) -> None:
+        self._scheduler = scheduler
+
+    def step(self, event: Event) -> Sequence[Command]:
+        return self._scheduler.step(event)

@@ -76,8 +76,8 @@ class AnyScheduler(Steps, Protocol):
 MakeScheduler: TypeAlias = Callable[[PoolConfig], Steps]
 """Gives the scheduler to be examined, new and empty."""
 
-Rank: TypeAlias = Callable[[ScheduledTask, float], Any]
-"""What orders the line: called with a parked task and the time now; the task with the smallest answer is the first."""
+Rank: TypeAlias = "Callable[[ScheduledTask, History], Any]"
+"""What orders the line: called with a parked task and the lot; the task with the smallest answer is the first."""
 
 
 def ask(scheduler: Steps, name: str) -> Any:
@@ -118,7 +118,7 @@ class History(SavedRows):
         super().__init__()
         self.config = config
         self.next_sequence = 1
-        self._rank = rank
+        self._rank = rank or rank_by_the_rules
         self._passes_end: list[float] = []
         self.capacity = dict(config.budgets)
         self.capacity_max = dict(config.budgets)
@@ -189,13 +189,8 @@ class History(SavedRows):
         return sorted(ready, key=self.rank)
 
     def rank(self, task: ScheduledTask) -> Any:
-        """Smaller ranks first: as given, or else class, tag and sequence, as in the rules."""
-        if self._rank is not None:
-            return self._rank(task, self.now)
-        aged: float = task.metadata.priority
-        if self.config.aging is not None:
-            aged += max(0, (self.now - _waits_since(task)) // self.config.aging)
-        return -min(aged, 3), task.tag, task.sequence
+        """Smaller ranks first: as given, or else as in the rules."""
+        return self._rank(task, self)
 
     def head(self) -> ScheduledTask | None:
         """The first eligible task that some device is large enough for."""
@@ -211,6 +206,14 @@ class History(SavedRows):
             found += [_waits_since(task) + k * self.config.aging for k in (1, 2, 3) if self.config.aging]
             found += [end - limit(task) for end in ends]
         return sorted({moment for moment in found if self.now < moment < math.inf})
+
+
+def rank_by_the_rules(task: ScheduledTask, lot: History) -> tuple[float, int, int]:
+    """Higher class first, then smaller tag, then smaller sequence."""
+    aged: float = task.metadata.priority
+    if lot.config.aging is not None:
+        aged += max(0, (lot.now - _waits_since(task)) // lot.config.aging)
+    return -min(aged, 3), task.tag, task.sequence
 
 
 def _waits_since(task: ScheduledTask) -> float:
@@ -244,16 +247,30 @@ class Check:
 
 
 class Watched:
-    """A scheduler with checks attached: ``step`` raises ``Broken`` when one of them finds a fault."""
+    """A scheduler with checks attached: ``step`` raises ``Broken`` when one of them finds a fault.
+
+    It can stand in the place of the scheduler in any driver. ``history`` is what the lot looks like, told from the
+    commands; ``events`` and ``answers`` are what has been said so far (``as_story`` writes them down).
+    """
 
     def __init__(self, scheduler: Any, config: PoolConfig, *checks: type[Check], rank: Rank | None = None) -> None:
         self.scheduler = scheduler
         self.history = History(config, rank)
         self.checks = [check(self.history) for check in checks]
+        self.events: list[Event] = []
+        self.answers: list[tuple[Command, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a driver wants to know, the scheduler is asked."""
+        if name == "scheduler" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.scheduler, name)
 
     def step(self, event: Event) -> tuple[Command, ...]:
         """Let the scheduler take the event, and look at what it says."""
+        self.events.append(event)
         commands = step(self.scheduler, event)
+        self.answers.append(commands)
         self.look(event, commands)
         return commands
 

@@ -7,6 +7,7 @@ worlds. What a function needs of the scheduler beside ``step`` is in its docstri
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -22,8 +23,10 @@ from parking_lot_core import (
 )
 from parking_lot_core._values import evolve
 from parking_lot_core.testing import checks
+from parking_lot_core.testing.agreement import differing_view
 from parking_lot_core.testing.history import Broken, Check, History, MakeScheduler, Steps, Watched, ask, step, watch
 from parking_lot_core.testing.rows import SavedRows, from_json
+from parking_lot_core.testing.wording import contrast, say, say_all, unlike, write_event
 from parking_lot_core.testing.worlds import World
 
 Property: TypeAlias = Callable[[MakeScheduler, World], None]
@@ -101,21 +104,23 @@ def restores(make: MakeScheduler, world: World) -> None:
         for event, answer in zip(world.events[done:], answers[done:], strict=True):
             again = step(restored, event)
             if again != answer:
-                what = f"restored after {done} events, {event} gave {again} in place of {answer}"
+                what = f"restored after {done} events, {write_event(event)}: {contrast(again, answer)}"
                 raise Broken("CrashSafety", what, crashes=(done,))
 
 
 def restores_again_and_again(make: MakeScheduler, world: World) -> None:
     """10. The same, with a crash after every event. Needs what ``restores`` needs."""
-    original, saved = make(world.config), SavedRows()
-    crashing = original
+    original, crashing, saved = make(world.config), make(world.config), SavedRows()
     for done, event in enumerate(world.events):
         answer, again = step(original, event), step(crashing, event)
         if again != answer:
-            what = f"restored after every event, {event} gave {again} in place of {answer}"
+            what = f"restored after every event, {write_event(event)}: {contrast(again, answer)}"
             raise Broken("CrashSafety", what, crashes=range(1, done + 1))
         saved.save(event, again)
         crashing = _restored(crashing, world.config, saved.as_json(_saved(crashing)))
+        if (view := differing_view(crashing, original, list(saved.rows), but=("tasks",))) is not None:
+            what = f"restored after every event, the last {write_event(event)}: {view}"
+            raise Broken("CrashSafety", what, crashes=range(1, done + 2))
 
 
 def _saved(scheduler: Steps) -> Any:
@@ -135,7 +140,7 @@ def deterministic(make: MakeScheduler, world: World) -> None:
     first, second = _lines(make, world), _lines(make, world)
     for event, one, other in zip(world.events, first, second, strict=True):
         if one != other:
-            raise Broken("Determinism", f"{event} gave {one} and the second time {other}")
+            raise Broken("Determinism", f"{write_event(event)} gave {one}, and the second time {other}")
 
 
 def transcript(make: MakeScheduler, world: World) -> str:
@@ -162,9 +167,12 @@ def clamps_time(make: MakeScheduler, world: World) -> None:
         now = max(now, event.at)
         answer, expected = step(as_given, event), step(clamped, evolve(event, at=now))
         if answer != expected:
-            raise Broken("Time", f"{event} at {now} gave {answer} in place of {expected}")
+            raise Broken("Time", f"{write_event(event)}, when it was {now}: {contrast(answer, expected)}")
         if _state(as_given) != _state(clamped):
-            raise Broken("Time", f"{event} at {now} left {_state(as_given)} in place of {_state(clamped)}")
+            raise Broken(
+                "Time",
+                f"{write_event(event)}, when it was {now}, left {unlike(_state(as_given), _state(clamped), 'state')}",
+            )
 
 
 def repeated_tick_does_nothing(make: MakeScheduler, world: World) -> None:
@@ -174,11 +182,12 @@ def repeated_tick_does_nothing(make: MakeScheduler, world: World) -> None:
         now = max(now, event.at)
         answer, expected = step(ticked, event), step(plain, event)
         if answer != expected:
-            raise Broken("Time", f"after repeated ticks, {event} gave {answer} in place of {expected}")
+            raise Broken("Time", f"after repeated ticks, {write_event(event)}: {contrast(answer, expected)}")
         before = _state(ticked)
         commands = step(ticked, Tick(now))
         if commands or before != _state(ticked):
-            raise Broken("Time", f"a tick at {now}, after {event}, gave {commands or 'another state'}")
+            changed = say_all(commands) if commands else unlike(_state(ticked), before, "state")
+            raise Broken("Time", f"{write_event(event)}, and a second tick at {now} gives: {changed}")
 
 
 def _state(scheduler: Steps) -> tuple[object, object]:
@@ -188,11 +197,18 @@ def _state(scheduler: Steps) -> tuple[object, object]:
 
 
 def deadlines_suffice(make: MakeScheduler, world: World) -> None:
-    """12. Ticking at the deadlines alone is as good as ticking four times a second. Needs ``next_deadline()``."""
+    """12. Ticking at the deadlines alone is as good as ticking four times a second, where there are deadlines."""
+    if ask(make(world.config), "next_deadline") is None:
+        return
     thrifty = _timed(make, world, lazy=True)
     eager = _timed(make, world, lazy=False)
-    if thrifty != eager:
-        raise Broken("Time", f"ticking at deadlines gave {thrifty}, ticking always {eager}")
+    for one, other in itertools.zip_longest(thrifty, eager):
+        if one != other:
+            raise Broken("Time", f"with ticks at the deadlines {_at(one)}, with more of them {_at(other)}")
+
+
+def _at(said: tuple[float, Command] | None) -> str:
+    return "no more" if said is None else f"[{say(said[1])}] at {said[0]}"
 
 
 TAIL = 30.0  # seconds after the last event

@@ -26,15 +26,9 @@ from typing import Any
 
 from parking_lot_core import (
     Command,
-    Deliver,
-    Enqueue,
     Event,
-    Expire,
-    Interrupt,
     PoolConfig,
-    Reject,
     Scheduler,
-    Start,
 )
 from parking_lot_core.testing.rows import SavedRows, from_json
 from parking_lot_core.testing.wording import (
@@ -43,11 +37,11 @@ from parking_lot_core.testing.wording import (
     read_config,
     read_event,
     read_facts,
+    say,
     words_of,
     write_config,
     write_event,
-    write_number,
-    write_text,
+    write_time,
 )
 from parking_lot_core.testing.worlds import World
 
@@ -57,12 +51,12 @@ OTHER_INPUTS = ("crash", "show", "explain")
 
 def as_story(
     config: PoolConfig,
-    events: Iterable[Event],
+    events: Iterable[Event | str],
     answers: Iterable[Sequence[Command]] | None = None,
     *,
     comment: str = "",
 ) -> str:
-    """The text of a story in which just this happens, with a block for each event.
+    """The text of a story in which just this happens, with a block for each event. A string is a line as it stands.
 
     ``answers`` are what a scheduler said to each event, as ``step`` returned it; without them, ``Story(text).retell()``
     adds those of a scheduler. ``comment`` stands above. ``read_story`` gives the pool and the events again.
@@ -71,7 +65,7 @@ def as_story(
     blocks = ["\n".join([*told, write_config(config)])]
     said = None if answers is None else [[say(command) for command in commands] for commands in answers]
     for number, event in enumerate(events):
-        block = [write_event(event)]
+        block = [event if isinstance(event, str) else write_event(event)]
         if said is not None and number < len(said):
             block += [RULE, *(said[number] or ["nothing"])]
         blocks.append("\n".join(block))
@@ -84,12 +78,14 @@ def read_story(text: str) -> World:
     What a story has beside events (``crash``, ``show``, ``explain``) is left out.
     """
     lines = [line for block in _blocks(text) for line in _inputs(block)]
-    if not lines or words_of(lines[0])[0] != "config":
-        raise ValueError(
-            f"a story begins with a line such as 'config max_units=8', got {lines[0] if lines else text!r}"
-        )
+    if not lines or words_of(lines[0])[:1] != ["config"]:
+        raise _no_pool(lines[0] if lines else text)
     events = [read_event(line) for line in lines[1:] if _verb(line) in VERBS]
     return World(read_config(lines[0]), tuple(events))
+
+
+def _no_pool(found: str) -> ValueError:
+    return ValueError(f"a story begins with a line such as 'config max_units=8', got {found!r}")
 
 
 def _blocks(text: str) -> list[list[str]]:
@@ -102,7 +98,7 @@ def _told(block: list[str]) -> list[str]:
 
 
 def _inputs(block: list[str]) -> list[str]:
-    return [line for line in _told(block) if line and not line.startswith("#")]
+    return [line for line in _told(block) if line.strip() and not line.startswith("#")]
 
 
 def _verb(line: str) -> str:
@@ -123,6 +119,7 @@ class Story:
         self.blocks = _blocks(text)
         self.make = make
         self.saved = SavedRows()
+        self.scheduler: Any = None
 
     def retell(self) -> str:
         """The same story with the answers of the scheduler. Raises ``ValueError`` for a line that cannot be read."""
@@ -130,10 +127,12 @@ class Story:
 
     def _block(self, block: list[str]) -> str:
         told, inputs = _told(block), _inputs(block)
-        if inputs and words_of(inputs[0])[0] == "config":
+        if inputs and words_of(inputs[0])[:1] == ["config"]:
             self.config = read_config(inputs[0])
             self.scheduler = self.make(self.config)
         elif inputs:
+            if self.scheduler is None:
+                raise _no_pool(inputs[0])
             answers = [answer for line in inputs for answer in self._input(line)]
             told = [*told, RULE, *(answers or ["nothing"])]
         return "\n".join(told)
@@ -145,7 +144,10 @@ class Story:
         if verb == "show":
             return self._show()
         if verb == "explain":
-            return [str(self.scheduler.explain(read_facts(words_of(line)[1:], {"id": TEXT})["id"]))]
+            facts = read_facts(words_of(line)[1:], {"id": TEXT})
+            if "id" not in facts:
+                raise ValueError(f"{line!r}: id is missing")
+            return [str(self.scheduler.explain(facts["id"]))]
         event = read_event(line)
         commands = self.scheduler.step(event)
         self.saved.save(event, commands)
@@ -161,28 +163,4 @@ class Story:
         line = sorted((place, task.id) for task in lot.tasks() if (place := lot.position(task.id)) is not None)
         lines = [f"device {device.name}: {device.used} of {device.capacity} units used" for device in lot.devices]
         lines += [f"line: {' '.join(task_id for _, task_id in line) or 'empty'}"]
-        return [*lines, f"next deadline: {_time(lot.next_deadline())}"]
-
-
-def say(command: Command) -> str:
-    """A command in one line."""
-    match command:
-        case Enqueue(task=task):
-            again = f" after epoch={task.epoch} attempts={task.attempts}" if task.epoch else ""
-            delay = f" ready_at={_time(task.ready_at)}" if task.ready_at else ""
-            return f"enqueue {write_text(task.id)}{again}{delay}"
-        case Start(task=task, device=device, epoch=epoch):
-            return f"start {write_text(task.id)} device={write_text(device)} epoch={epoch}"
-        case Deliver(task_id=task_id, outcome=outcome):
-            error = f" error={write_text(outcome.error)}" if outcome.error else ""
-            return f"deliver {write_text(task_id)} {outcome.status.value}{error}"
-        case Expire(task=task):
-            return f"expire {write_text(task.id)}"
-        case Reject(task=task, reason=reason):
-            return f"reject {write_text(task.id)} {reason.value}"
-        case Interrupt(task_id=task_id, epoch=epoch, reason=reason):
-            return f"interrupt {write_text(task_id)} epoch={epoch} {reason.value}"
-
-
-def _time(moment: float | None) -> str:
-    return "none" if moment is None else write_number(moment)
+        return [*lines, f"next deadline: {write_time(lot.next_deadline())}"]

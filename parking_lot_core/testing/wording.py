@@ -1,9 +1,9 @@
-"""How a pool and an event are written as one line of a story, and read again. ``trace.py`` says what a story is.
+"""How a pool, an event and a command are written as one line of a story, and how the first two are read again.
 
 A line is a verb and ``name=value`` words. A name, identifier or message that has a space or a sign in it is written
 in double quotes, as in JSON. What has its usual value is left out. Numbers are written in full, so that what is read
 equals what was written; an outcome's ``value`` is written as JSON, or as the text of its ``repr`` where JSON has no
-such thing.
+such thing. What a story is, is in ``trace.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,15 +19,22 @@ import attrs
 from parking_lot_core import (
     Cancelled,
     CapacityChanged,
+    Command,
+    Deliver,
+    Enqueue,
     Event,
+    Expire,
     Finished,
+    Interrupt,
     Offered,
     Outcome,
     OutcomeStatus,
     PoolConfig,
     Priority,
+    Reject,
     ResourceCost,
     ScheduledTask,
+    Start,
     Submitted,
     TaskMetadata,
     TaskState,
@@ -65,6 +72,11 @@ def write_text(text: str) -> str:
 def write_number(number: float) -> str:
     """As many digits as it takes to read the same number again, and no ``.0``."""
     return repr(number).removesuffix(".0")
+
+
+def write_time(moment: float | None) -> str:
+    """A moment that there may be none of."""
+    return "none" if moment is None else write_number(moment)
 
 
 def _write_value(value: object) -> str:
@@ -219,6 +231,55 @@ VERBS = {
         lambda event: {"device": event.device, "units": event.units},
     ),
 }
+
+
+# One command
+
+
+def say(command: Command) -> str:
+    """A command in one line."""
+    match command:
+        case Enqueue(task=task):
+            again = f" after epoch={task.epoch} attempts={task.attempts}" if task.epoch else ""
+            delay = f" ready_at={write_time(task.ready_at)}" if task.ready_at else ""
+            return f"enqueue {write_text(task.id)}{again}{delay}"
+        case Start(task=task, device=device, epoch=epoch):
+            return f"start {write_text(task.id)} device={write_text(device)} epoch={epoch}"
+        case Deliver(task_id=task_id, outcome=outcome):
+            error = f" error={write_text(outcome.error)}" if outcome.error else ""
+            return f"deliver {write_text(task_id)} {outcome.status.value}{error}"
+        case Expire(task=task):
+            return f"expire {write_text(task.id)}"
+        case Reject(task=task, reason=reason):
+            return f"reject {write_text(task.id)} {reason.value}"
+        case Interrupt(task_id=task_id, epoch=epoch, reason=reason):
+            return f"interrupt {write_text(task_id)} epoch={epoch} {reason.value}"
+
+
+def say_all(commands: Sequence[Command]) -> str:
+    """Commands in one line, with a semicolon between them."""
+    return "; ".join(map(say, commands)) or "nothing"
+
+
+def contrast(answer: Sequence[Command], expected: Sequence[Command]) -> str:
+    """Two answers that differ, in words, or in full where the words do not show the difference."""
+    if say_all(answer) == say_all(expected):
+        return unlike(answer, expected, "answer")
+    return f"gave [{say_all(answer)}] in place of [{say_all(expected)}]"
+
+
+def unlike(seen: Any, expected: Any, name: str) -> str:
+    """The innermost part in which two values differ that are not equal, and what ``seen`` has there."""
+    if type(seen) is type(expected) and attrs.has(type(seen)):
+        for field in attrs.fields(type(seen)):
+            parts = getattr(seen, field.name), getattr(expected, field.name)
+            if parts[0] != parts[1]:
+                return unlike(*parts, f"{name}.{field.name}")
+    if isinstance(seen, list | tuple) and isinstance(expected, list | tuple) and len(seen) == len(expected):
+        for number, parts in enumerate(zip(seen, expected, strict=True)):
+            if parts[0] != parts[1]:
+                return unlike(*parts, f"{name}[{number}]")
+    return f"{name} is {seen!r} in place of {expected!r}"
 
 
 # Lines

@@ -156,7 +156,7 @@ def _units(climate: Climate, dice: Dice) -> int:
     return dice.between(most - 1, most + 2) if dice.one_in(8) else dice.between(1, most * 3 // 4)
 
 
-def submitted(climate: Climate, dice: Dice, lot: Lot) -> Event:
+def submitted(climate: Climate, dice: Dice, lot: Lot) -> Submitted:
     known = [task.id for task in lot.known]
     task_id = dice.pick(known) if known and dice.one_in(12) else f"t{lot.next_sequence}"
     return Submitted(metadata(climate, dice, lot, task_id), later(dice, lot))
@@ -267,26 +267,35 @@ def make_world(
     """A pool, the burst, and about ``length`` events, each made for the lot that the ones before it left.
 
     The pool is ``config``, or one that the climate has. The events are made by watching what the scheduler does that
-    ``make(config)`` gives: so the ends that are reported are those of tasks that it started, whatever its policy.
-    Whatever that scheduler raises, this raises too.
+    ``make(config)`` gives: so the ends that are reported are those of tasks that it started, whatever its policy. Where
+    it raises an error the world ends: whoever runs the world will see it.
     """
     watched = Watched(make(config := config or climate.config(dice)), config)
     lot = watched.history
-    events: list[Event] = []
-
-    def happen(event: Event) -> None:
-        events.append(event)
-        watched.step(event)
-
     for count in range(climate.burst + length):
         event = climate.event(dice, lot)
         if count < climate.burst:
             event = evolve(submitted(climate, dice, lot), at=lot.now)
         while climate.timely and (due := first_due(lot, event.at)):
-            end, task = due
-            happen(Finished(task.id, task.epoch, Outcome(dice.pick(USUAL_ENDS)), end))
-        happen(event)
-    return World(config, tuple(events))
+            if not _happens(watched, ended(*due, dice.pick(USUAL_ENDS))):
+                break
+        if not _happens(watched, event):
+            break
+    return World(config, tuple(watched.events))
+
+
+def _happens(watched: Watched, event: Event) -> bool:
+    """Whether the scheduler could take the event."""
+    try:
+        watched.step(event)
+    except Exception:
+        return False
+    return True
+
+
+def ended(end: float, task: ScheduledTask, status: OutcomeStatus = OutcomeStatus.SUCCEEDED) -> Event:
+    """The end of a run at the moment ``end``."""
+    return Finished(task.id, task.epoch, Outcome(status), end)
 
 
 def first_due(lot: Lot, moment: float) -> tuple[float, ScheduledTask] | None:

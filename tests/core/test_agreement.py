@@ -7,9 +7,8 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, note
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from parking_lot_core import (
     CapacityChanged,
@@ -25,90 +24,23 @@ from parking_lot_core import (
     TaskMetadata,
     Tick,
 )
-from parking_lot_core.testing import worlds as kinds
-from parking_lot_core.testing.agreement import (
-    agrees_in_a_long_line,
-    agrees_with_model,
-    assert_deadline_is_early_enough,
-    assert_same_state,
-)
-from parking_lot_core.testing.checks import ALL
-from parking_lot_core.testing.history import Watched
+from parking_lot_core.testing.agreement import agrees_in_a_long_line, agrees_with_model, assert_same_state
+from parking_lot_core.testing.invariants import INVARIANTS
+from parking_lot_core.testing.machine import SchedulerMachine
 from parking_lot_core.testing.model import Model
-from parking_lot_core.testing.rows import from_json
-from parking_lot_core.testing.strategies import dice, worlds
-from parking_lot_core.testing.worlds import CLIMATES, LONG_LINES, Climate, Dice, Kind, make_world
+from parking_lot_core.testing.strategies import worlds
+from parking_lot_core.testing.worlds import CLIMATES, LONG_LINES, Dice, make_world
 from tests.core.depth import DEPTH, examples
 
 
-class SchedulerAndModel(RuleBasedStateMachine):
-    """Both take the same events, the scheduler under the eyes of all checks."""
+class SchedulerAndModel(SchedulerMachine):
+    """Anything may happen in any order, under all invariants; the last of them is that both agree."""
 
-    @initialize(data=st.data())
-    def open(self, data: st.DataObject) -> None:
-        self.climate = Climate()
-        self.config = self.climate.config(dice(data.draw))
-        note(repr(self.config))
-        self.model = Model(self.config)
-        self.scheduler = Scheduler(self.config)
-        self.watched = Watched(self.scheduler, self.config, *ALL)
-
-    def happens(self, kind: Kind, data: st.DataObject) -> None:
-        event = kind(self.climate, dice(data.draw), self.model)
-        note(repr(event))
-        assert self.watched.step(event) == self.model.step(event)
-
-    @rule(data=st.data(), count=st.integers(1, 4))
-    def submit(self, data: st.DataObject, count: int) -> None:
-        for _ in range(count):
-            self.happens(kinds.submitted, data)
-
-    @precondition(lambda self: self.model.running_count)
-    @rule(data=st.data())
-    def finish(self, data: st.DataObject) -> None:
-        self.happens(kinds.finished, data)
-
-    @rule(data=st.data())
-    def finish_something_else(self, data: st.DataObject) -> None:
-        self.happens(kinds.finished, data)
-
-    @rule(data=st.data())
-    def tick(self, data: st.DataObject) -> None:
-        self.happens(kinds.tick, data)
-
-    @rule(data=st.data())
-    def offer(self, data: st.DataObject) -> None:
-        self.happens(kinds.offered, data)
-
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        self.happens(kinds.cancelled, data)
-
-    @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
-        self.happens(kinds.withdrawn, data)
-
-    @rule(data=st.data())
-    def change_capacity(self, data: st.DataObject) -> None:
-        self.happens(kinds.capacity_changed, data)
-
-    @rule()
-    def crash(self) -> None:
-        """All that is left is what was saved."""
-        saved = self.watched.history.as_json(self.scheduler.checkpoint())
-        self.scheduler = self.watched.scheduler = Scheduler.restore(self.config, *from_json(saved))
-
-    @invariant()
-    def same_state(self) -> None:
-        assert_same_state(self.scheduler, self.model)
-
-    @invariant()
-    def deadline_is_early_enough(self) -> None:
-        assert_deadline_is_early_enough(self.scheduler, self.model)
+    holds = INVARIANTS.keys()
 
 
 TestSchedulerAndModel = SchedulerAndModel.TestCase
-TestSchedulerAndModel.settings = examples(40)
+TestSchedulerAndModel.settings = settings(TestSchedulerAndModel.settings, max_examples=30 * DEPTH)
 
 
 @pytest.mark.parametrize("climate", CLIMATES)

@@ -8,19 +8,14 @@ import pytest
 from hypothesis import given
 
 from parking_lot_core import Scheduler
-from parking_lot_core.testing import broken, properties, worlds
+from parking_lot_core.testing import broken, properties
 from parking_lot_core.testing.history import Broken
 from parking_lot_core.testing.model import Model
 from parking_lot_core.testing.properties import Property
 from parking_lot_core.testing.strategies import worlds as any_world_of
 from parking_lot_core.testing.worlds import Climate, Dice, World, make_world
 from tests.core.depth import examples
-
-ANY = Climate()
-CROWD = Climate(kinds=worlds.QUIET, depth=False)
-ONE_DEVICE = Climate(devices_max=1, windows=(3, 1, 8), aging=False)
-TIMELY = Climate(devices_max=1, windows=(3, 1, 8), limits=True, timely=True, kinds=worlds.QUIET)
-NO_LIMITS = Climate(windows=(3, 0, 1, 8), limits=False, kinds=worlds.QUIET)
+from tests.testing.faults import ANY, CROWD, NO_LIMITS, ONE_DEVICE, TIMELY
 
 
 @examples(40)
@@ -87,6 +82,12 @@ def test_expiry(world: World) -> None:
 @given(any_world_of(ANY, events_max=25))
 def test_restore(world: World) -> None:
     properties.restores(Scheduler, world)
+
+
+@examples(40)
+@given(any_world_of(ANY))
+def test_restore_again_and_again(world: World) -> None:
+    properties.restores_again_and_again(Scheduler, world)
 
 
 @examples(30)
@@ -158,6 +159,9 @@ FAULTS: tuple[tuple[Property, type[Model], Climate], ...] = (
     (properties.restores, broken.ForgetsShares, ANY),
     (properties.restores, broken.ForgetsSequence, ANY),
     (properties.restores, broken.ForgetsTheTime, ANY),
+    (properties.restores_again_and_again, broken.ForgetsWhoWaits, CROWD),
+    (properties.restores_again_and_again, broken.ForgetsShares, ANY),
+    (properties.restores_again_and_again, broken.ForgetsTheTime, ANY),
     (properties.everything_ends, broken.NeverRetries, ANY),
     (properties.everything_ends, broken.OneStartPerStep, ANY),
     (properties.deterministic, broken.RemembersOtherRuns, ANY),
