@@ -120,5 +120,5 @@ def _payload(text: str) -> Any:
     except OSError as error:
         raise typer.BadParameter(f"{text[1:]}: {error.strerror}", param_hint="PAYLOAD") from None
     except ValueError as error:
-        hint = "; text needs quotes inside the shell's: '\"text\"'" if text[0].isalpha() else ""
+        hint = "; text needs quotes inside the shell's: '\"text\"'" if text[:1].isalpha() else ""
         raise typer.BadParameter(f"{error}{hint}", param_hint="PAYLOAD") from None

@@ -42,6 +42,39 @@ class Kind(enum.IntEnum):
     PERMANENT = 7
 
 
+class Garbled(ValueError):
+    """What was received is no frame of ours. The message says what it is."""
+
+
+def read_header(header: bytes | bytearray) -> tuple[Kind, int]:
+    """The kind of a frame, and how many bytes its body has. Raises ``Garbled``."""
+    number, length = HEADER.unpack_from(header)
+    try:
+        kind = Kind(number)
+    except ValueError:
+        raise Garbled(f"a frame of the unknown kind {number}") from None
+    if length > BODY_MAX_BYTES:
+        raise Garbled(f"a frame of {length} bytes, more than the {BODY_MAX_BYTES} that are allowed")
+    return kind, length
+
+
+def read_answer(kind: Kind, body: bytes) -> tuple[object, str | None]:
+    """What a worker answers to a task: its result, or for a failure the text, and then the traceback too.
+
+    Raises ``Garbled`` for what is no answer.
+    """
+    try:
+        answer = codec.decode(body)
+    except ValueError as error:
+        raise Garbled(f"a body that cannot be decoded ({error})") from None
+    if kind is Kind.RETURNED:
+        return answer, None
+    match answer:
+        case [str(text), str(trace)] if kind in (Kind.RAISED, Kind.PERMANENT):
+            return text, trace
+    raise Garbled(f"a frame of kind {kind.name} that is no answer to a task")
+
+
 def frame(kind: Kind, body: bytes = b"") -> bytes:
     """One whole frame. Raises ``PermanentFailure`` for a body longer than ``BODY_MAX_BYTES``."""
     if len(body) > BODY_MAX_BYTES:

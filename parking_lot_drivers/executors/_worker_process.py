@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from parking_lot_drivers import codec
 from parking_lot_drivers.errors import ConfigError
 from parking_lot_drivers.executors._child import SETTLE, Child, Tail, drain, exit_text
-from parking_lot_drivers.executors._frames import HEADER, Kind, frame
+from parking_lot_drivers.executors._frames import HEADER, Garbled, Kind, frame, read_answer, read_header
 from parking_lot_drivers.ports import PermanentFailure, TaskRaised, WorkerLost
 
 #: How long a worker may take to leave by itself when the pool stops, in seconds.
@@ -70,10 +70,13 @@ class WorkerProcess:
         """
         self.tasks_run += 1
         kind, body = await self._ask(request)
-        answer = codec.decode(body)
-        if kind is Kind.RETURNED:
+        try:
+            answer, trace = read_answer(kind, body)
+        except Garbled as garbled:
+            raise await self._lost_by(garbled) from None
+        if trace is None:
             return answer
-        text, trace = answer
+        text = str(answer)
         failure = PermanentFailure(text) if kind is Kind.PERMANENT else TaskRaised(text)
         failure.add_note(trace)
         raise failure
@@ -105,6 +108,8 @@ class WorkerProcess:
         try:
             await self._child.stdin.send(request)
             return await self._receive()
+        except Garbled as garbled:
+            raise await self._lost_by(garbled) from None
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             pass
         with anyio.move_on_after(SETTLE):  # so that the return code is its own, not that of our signal
@@ -112,14 +117,26 @@ class WorkerProcess:
         code = await self.kill()
         raise WorkerLost(self._tail.after(f"the worker process of {self._target} died ({exit_text(code)})"))
 
+    async def _lost_by(self, garbled: Garbled) -> WorkerLost:
+        """Kill a process that cannot be understood; the error for its task."""
+        await self.kill()
+        return WorkerLost(
+            self._tail.after(
+                f"the worker process of {self._target} sent {garbled} and was killed; only the library may write to "
+                "its answers"
+            )
+        )
+
     async def _receive(self) -> tuple[Kind, bytes]:
         received = bytearray()
         while len(received) < HEADER.size:
             received += await self._child.stdout.receive()
-        kind, length = HEADER.unpack_from(received)
+        kind, length = read_header(received)
         while len(received) < HEADER.size + length:
             received += await self._child.stdout.receive()
-        return Kind(kind), bytes(memoryview(received)[HEADER.size :])
+        if len(received) > HEADER.size + length:
+            raise Garbled(f"{len(received) - HEADER.size - length} bytes after its answer")
+        return kind, bytes(memoryview(received)[HEADER.size :])
 
     async def _attend(self) -> None:
         """Pass on what the process writes to standard error, and notice when it ends. Ends soon after it does."""

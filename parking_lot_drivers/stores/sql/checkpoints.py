@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import lru_cache
 from typing import Any
 
 from parking_lot_core import Checkpoint, DeviceRecord
 from parking_lot_drivers.stores.sql.columns import Undecodable
+from parking_lot_drivers.stores.sql.rows import COUNT_MAX, TAG_MAX
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -38,15 +40,15 @@ def decode_checkpoint(text: object) -> Checkpoint:
     try:
         found = json.loads(text)  # type: ignore[arg-type]
         return Checkpoint(
-            now=_is(float, found["now"]),
-            next_sequence=_is(int, found["next_sequence"]),
-            virtual_time=_is(int, found["virtual_time"]),
-            finish_tags=tuple((_is(str, tenant), _is(int, tag)) for tenant, tag in found["finish_tags"]),
-            passed_over=tuple((_is(str, task_id), _is(float, since)) for task_id, since in found["passed_over"]),
+            now=_moment(found["now"]),
+            next_sequence=_whole(found["next_sequence"], 1, COUNT_MAX),
+            virtual_time=_whole(found["virtual_time"], 0, TAG_MAX),
+            finish_tags=tuple((_is(str, tenant), _whole(tag)) for tenant, tag in found["finish_tags"]),
+            passed_over=tuple((_is(str, task_id), _moment(since)) for task_id, since in found["passed_over"]),
             devices=tuple(_device(*record) for record in found["devices"]),
         )
-    except (TypeError, ValueError, KeyError) as error:
-        raise Undecodable(f"checkpoint: {error!r}") from error
+    except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
+        raise Undecodable(f"checkpoint: {error!r:.200}") from error
 
 
 def share_rows(checkpoint: Checkpoint) -> list[dict[str, Any]]:
@@ -58,10 +60,24 @@ def share_rows(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 def _device(device: Any, configured: Any, capacity: Any, capacity_max: Any) -> DeviceRecord:
     return DeviceRecord(
         device=_is(str, device),
-        configured=_is(int, configured),
-        capacity=_is(int, capacity),
-        capacity_max=_is(int, capacity_max),
+        configured=_whole(configured),
+        capacity=_whole(capacity),
+        capacity_max=_whole(capacity_max),
     )
+
+
+def _moment(found: Any) -> float:
+    seconds = float(_is(float, found))
+    if not math.isfinite(seconds):
+        raise ValueError(f"expected seconds since the Unix epoch, got {seconds!r}")
+    return seconds
+
+
+def _whole(found: Any, minimum: int = 0, maximum: float = math.inf) -> int:
+    number: int = _is(int, found)
+    if not minimum <= number <= maximum:
+        raise ValueError(f"expected an integer from {minimum} to {maximum}, got {number!r:.80}")
+    return number
 
 
 def _is(kind: type, found: Any) -> Any:

@@ -85,14 +85,19 @@ def _with_nulls(statement: str, types: tuple[type, ...]) -> tuple[str, tuple[boo
 
 
 class _SqliteNumbering:
-    """Numbers payloads from one past the largest that there is. Only the holder of the lease writes payloads."""
+    """Numbers payloads from one past the largest that there is. Only the holder of the lease writes payloads.
+
+    Numbers so large that none can follow them were not given here: they come from damage, and are passed over.
+    """
 
     def __init__(self) -> None:
         self._next: int | None = None
 
     def __call__(self, cursor: Cursor, count: int) -> Sequence[int]:
         if self._next is None:
-            self._next = fetch_one(cursor, "SELECT coalesce(max(number), 0) + 1 FROM payloads")[0]
+            self._next = fetch_one(cursor, f"SELECT coalesce(max(number), 0) + 1 FROM payloads WHERE number < {2**62}")[
+                0
+            ]
         first = self._next
         self._next = first + count
         return range(first, first + count)

@@ -17,6 +17,9 @@ from parking_lot_drivers.stores.sql.statements import Statements, in_groups
 #: How many outcomes one transaction prunes.
 OUTCOMES_PER_PRUNE = 1000
 
+# Databases keep no larger one; there is nothing past it, as there is nothing past any other that was not given yet.
+_CURSOR_MAX = 2**63 - 1
+
 #: The pool of a row that stands for the newest outcome once that is gone, so that its cursor is not given again. No
 #: configuration allows such a name.
 MARK_POOL = "(pruned)"
@@ -67,6 +70,7 @@ class MailboxSql:
         self, connection: Connection, key: MailboxKey, after: int, limit: int
     ) -> tuple[list[Message], list[BadRow]]:
         """Messages of one box past ``after``; and rows to be set aside."""
+        after, limit = (max(-_CURSOR_MAX, min(given, _CURSOR_MAX)) for given in (after, limit))
         cursor = connection.connection.cursor()
         box = (self._pool, key.tenant, key.user, key.session)
         return _decoded(fetch_all(cursor, self._sql.select_box, *box, after, limit))

@@ -112,8 +112,8 @@ class PgmqSql(PostgresSql):
 
     def payloads(self, connection: Connection, task_ids: Sequence[str]) -> dict[str, bytes]:
         """Payloads of those of the tasks that there are."""
-        found: dict[str, Any] = dict(self._common.payloads(connection, task_ids))
-        return {task_id: as_payload(message) for task_id, message in found.items()}
+        messages = self._common.payloads(connection, task_ids)
+        return {task_id: as_payload(text.decode("utf-8", "surrogatepass")) for task_id, text in messages.items()}
 
     def set_aside(self, connection: Connection, bad_rows: Sequence[BadRow]) -> None:
         """Move rows out of the way, with their messages, which PGMQ's archive keeps too."""

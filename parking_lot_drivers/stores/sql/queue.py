@@ -15,6 +15,7 @@ from parking_lot_drivers.stores.sql.dialects import Cursor, fetch_all, fetch_one
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
 from parking_lot_drivers.stores.sql.rows import (
     TaskDecoder,
+    decode_payload,
     decode_request,
     encode_change,
     encode_request,
@@ -147,12 +148,12 @@ class QueueSql:
     def payloads(self, connection: Connection, task_ids: Sequence[str]) -> dict[str, bytes]:
         """Payloads of those of the tasks that there are."""
         cursor = connection.connection.cursor()
-        found: dict[str, bytes] = {}
         if len(task_ids) == 1:
-            return dict(fetch_all(cursor, self._sql.select_payload, self._pool, *task_ids))
-        for some in in_groups(task_ids):
-            found.update(fetch_all(cursor, self._sql.select_payloads, self._pool, *some))
-        return found
+            rows = fetch_all(cursor, self._sql.select_payload, self._pool, *task_ids)
+        else:
+            groups = in_groups(task_ids)
+            rows = [row for some in groups for row in fetch_all(cursor, self._sql.select_payloads, self._pool, *some)]
+        return {task_id: decode_payload(body) for task_id, body in rows}
 
     def get(self, connection: Connection, task_id: str) -> ScheduledTask | None:
         """One task. A row that cannot be decoded is none: the next recovery sets it aside."""

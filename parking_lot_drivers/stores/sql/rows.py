@@ -6,6 +6,7 @@ every column, then ranges, and raises ``Undecodable``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -33,6 +34,13 @@ _PRIORITIES = {int(priority): priority for priority in Priority}
 
 _INTEGER_MAX = 2**63 - 1
 _WIDE_DIGITS = 40
+
+#: The largest fair-share tag that the core gives. In a larger one the task's rank would be that of another class.
+TAG_MAX = 2**96 - 1
+
+#: The largest sequence, epoch and count of attempts that is read: a quarter of what databases keep, so that the ones
+#: that follow can be kept too. Nothing counts that far; a row that says so is damaged, and would stop all others.
+COUNT_MAX = 2**62
 
 
 def wide(number: int) -> int | str:
@@ -104,15 +112,15 @@ class TaskDecoder:
         )
         task = ScheduledTask(
             metadata,
-            _at_least("sequence", sequence, 1),
-            tag if type(tag) is int else _whole("tag", tag),
-            admitted_at,
+            _count("sequence", sequence, 1),
+            _count("tag", tag if type(tag) is int else _whole("tag", tag), 0, TAG_MAX),
+            _moment("admitted_at", admitted_at),
             _member("state", _STATES, state),
-            _at_least("epoch", epoch, 0),
-            _at_least("attempts", attempts, 0),
-            ready_at,
+            _count("epoch", epoch, 0),
+            _count("attempts", attempts, 0),
+            ready_at if ready_at is None else _moment("ready_at", ready_at),
             None if device is None else self._word(device),
-            started_at,
+            started_at if started_at is None else _moment("started_at", started_at),
             None if stop_reason is None else _member("stop_reason", _STATUSES, stop_reason),
         )
         _check_run(task)
@@ -161,14 +169,14 @@ def decode_message(row: Row) -> Message:
         cursor,
         Delivery(
             task_id=task_id,
-            epoch=_at_least("epoch", epoch, 0),
+            epoch=_count("epoch", epoch, 0),
             mailbox=MailboxKey(tenant, user, session),
             status=_member("status", _STATUSES, status),
             error=error,
             result=result,
-            submitted_at=submitted_at,
-            started_at=started_at,
-            finished_at=finished_at,
+            submitted_at=_moment("submitted_at", submitted_at),
+            started_at=started_at if started_at is None else _moment("started_at", started_at),
+            finished_at=_moment("finished_at", finished_at),
         ),
     )
 
@@ -195,12 +203,32 @@ def decode_request(row: Row) -> Request:
     REQUEST.check(row)
     number, _, task_id, at, priority, units, tenant, start_by, run_timeout, not_before, max_attempts = row[:11]
     task = None
-    if units is not None:
+    if units is None:
+        _check_cancellation(row)
+    else:
         task = _metadata(
             task_id, _resource_cost(units), priority, tenant or "", start_by, run_timeout, not_before, max_attempts or 0
         )
     box = MailboxKey(*row[11:14])
+    at = _moment("at", at)
     return Request(number=number, task_id=task_id, at=at, task=task, payload=row[14], mailbox=box)
+
+
+def decode_payload(body: object) -> bytes:
+    """A payload as it lies in its row. Whoever edits rows by hand writes text; it is taken for the bytes that it is.
+
+    Anything else becomes bytes that are no payload, so that its task, when it starts, fails with words about it.
+    """
+    if isinstance(body, bytes):
+        return body
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else f"not bytes: {body!r:.80}".encode()
+
+
+def _check_cancellation(row: Row) -> None:
+    """A request without units asks for a cancellation, and then for nothing else: else the units were lost."""
+    for name, found in zip(REQUEST.names[4:11], row[4:11], strict=True):
+        if found is not None:
+            raise Undecodable(f"units: expected int where {name} is {found!r:.80}, got None")
 
 
 def _resource_cost(units: int) -> ResourceCost:
@@ -245,10 +273,18 @@ def _member(column: str, members: Mapping[Any, _Member], found: object) -> _Memb
         raise Undecodable(f"{column}: expected one of {allowed}, got {found!r:.80}") from None
 
 
-def _at_least(column: str, number: int, minimum: int) -> int:
+def _count(column: str, number: int, minimum: int, maximum: int = COUNT_MAX) -> int:
     if number < minimum:
         raise Undecodable(f"{column}: expected an integer ≥ {minimum}, got {number}")
+    if number > maximum:
+        raise Undecodable(f"{column}: expected an integer ≤ {maximum}, got {number}")
     return number
+
+
+def _moment(column: str, seconds: float) -> float:
+    if not -math.inf < seconds < math.inf:
+        raise Undecodable(f"{column}: expected seconds since the Unix epoch, got {seconds!r}")
+    return seconds
 
 
 def _whole(column: str, found: object) -> int:

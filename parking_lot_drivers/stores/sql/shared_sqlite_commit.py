@@ -20,7 +20,7 @@ from parking_lot_drivers.stores.sql.columns import Row
 from parking_lot_drivers.stores.sql.dialects import SQLITE, fetch_all, fetch_one
 from parking_lot_drivers.stores.sql.grants import Grants, starts_of, without_starts
 from parking_lot_drivers.stores.sql.mailbox import MailboxSql
-from parking_lot_drivers.stores.sql.rows import encode_change, encode_task, wide
+from parking_lot_drivers.stores.sql.rows import decode_payload, encode_change, encode_task, wide
 from parking_lot_drivers.stores.sql.shared_sql import Policy
 from parking_lot_drivers.stores.sql.shared_sqlite_sql import SqliteSharing
 from parking_lot_drivers.stores.sql.statements import Statements
@@ -161,7 +161,8 @@ class SharedSqliteCommit:
             return False
         self._note(task)
         if task_id in fetch:
-            self._payloads.update(fetch_all(self._cursor, self._common.select_payload, pool, task_id))
+            for found, body in fetch_all(self._cursor, self._common.select_payload, pool, task_id):
+                self._payloads[found] = decode_payload(body)
         return True
 
     def _change(self, task: ScheduledTask) -> bool:
