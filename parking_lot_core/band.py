@@ -159,8 +159,6 @@ class Band:
 
     def after_within(self, rank: int, offer: Offer) -> tuple[int, ScheduledTask] | None:
         """Like ``after``, for tasks that the offer covers."""
-        if self.cost_min > offer.widest:
-            return None
         if self._root.limit_min() > offer.longest:
             return self.after(rank, offer.cost)
         self._path = []
@@ -199,10 +197,9 @@ class Band:
         cost = float(cost)
         while True:
             costs = node.costs
-            for smallest in costs:
-                if smallest <= cost:
-                    break
-            i = costs.index(smallest)
+            i = 0
+            while costs[i] > cost:
+                i += 1
             path.append((node, i))
             if len(path) > self._height:
                 rank = node.ranks[i]

@@ -111,8 +111,7 @@ class Walk:
 
     def look(self, now: float) -> None:
         """Bring the devices' claims up to date between steps, when nothing may start."""
-        for _ in self.starts(now):
-            break
+        next(self.starts(now), None)
 
     def _starts_on(self, device: Device, now: float) -> Iterator[Found]:
         """The walk where there is one device: the head claims it, and the first exhausted task behind closes it."""

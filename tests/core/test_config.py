@@ -107,7 +107,7 @@ def test_units_of_a_device_are_named_with_it(units: Any) -> None:
     assert str(refused.value) == f"devices.b: expected an integer ≥ 1, got {units!r}"
 
 
-@pytest.mark.parametrize("name", ["", 0, None])
+@pytest.mark.parametrize("name", ["", 0, 7, None, b"a"])
 def test_a_device_has_a_name(name: Any) -> None:
     with pytest.raises(ValueError, match="expected") as refused:
         PoolConfig(devices={name: 1})

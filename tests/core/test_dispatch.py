@@ -476,3 +476,22 @@ def test_a_new_name_adds_a_device_at_the_end() -> None:
         >> submit("c", 2, at=3)
         << Start("c", device="z")
     )
+
+
+def test_a_task_whose_window_is_over_but_that_no_device_can_take_any_more_closes_nothing() -> None:
+    assert (
+        Play(PoolConfig(devices={"a": 8, "b": 8}, backfill_window=3))
+        >> submit("run a", 5, at=0)
+        << Start("run a", device="a")
+        >> submit("run b", 5, at=0)
+        << Start("run b", device="b")
+        >> submit("big", 7, at=0)
+        >> submit("big too", 7, at=0)
+        >> submit("small", 1, at=0)
+        << Start("small", device="a")
+        >> CapacityChanged("a", 6, at=4)
+        >> CapacityChanged("b", 6, at=4)
+        >> submit("head", 6, "high", at=4)
+        >> submit("small too", 1, at=4)
+        << Start("small too", device="b")
+    )

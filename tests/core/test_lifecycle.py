@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 
+import parking_lot_core
 from parking_lot_core import MOVES, IllegalMove, Move, TaskState
-from parking_lot_core.lifecycle import move
+from parking_lot_core.lifecycle import diagram, move
 
 TERMINAL = {TaskState.DELIVERED, TaskState.EXPIRED, TaskState.REJECTED, TaskState.WITHDRAWN}
 
@@ -42,3 +45,27 @@ def test_a_move_does_what_the_table_says_or_raises(state: TaskState, made: Move)
     else:
         with pytest.raises(IllegalMove, match=f"{made.value} from {state.value}: legal moves are"):
             move(state, made)
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_an_illegal_move_says_which_moves_are_legal(state: TaskState) -> None:
+    made = next(made for made in Move if made not in MOVES[state])
+    legal = ", ".join(sorted(made.value for made in MOVES[state])) or "none: it is terminal"
+    with pytest.raises(IllegalMove) as illegal:
+        move(state, made)
+    assert str(illegal.value) == f"{made.value} from {state.value}: legal moves are {legal}"
+
+
+def test_the_diagram_has_an_arrow_for_every_move_and_every_end() -> None:
+    lines = [line.strip() for line in diagram().splitlines()]
+    named = {state: "[*]" if state is TaskState.NEW else state.value for state in TaskState}
+    arrows = [f"{named[a]} --> {named[b]}: {made.value}" for a, moves in MOVES.items() for made, b in moves.items()]
+    ends = [f"{state.value} --> [*]" for state in TERMINAL]
+    assert lines[0] == "stateDiagram-v2"
+    assert sorted(lines[1:]) == sorted([*arrows, *ends])
+
+
+def test_the_readme_shows_this_diagram() -> None:
+    readme = (Path(parking_lot_core.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"```mermaid\n(.*?)```", readme, re.DOTALL)
+    assert drawn.strip() == diagram()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from parking_lot_core import CapacityChanged, OutcomeStatus, PoolConfig, Scheduler
 from tests.core.play import Deliver, Enqueue, Play, Start, finish, submit
 
@@ -45,3 +47,24 @@ def test_a_device_that_is_gone_and_idle_is_forgotten() -> None:
     first = Scheduler(PoolConfig(devices={"old": 8}))
     again = Scheduler.restore(PoolConfig(devices={"new": 4}), [], first.checkpoint())
     assert [device.name for device in again.devices] == ["new"]
+
+
+def test_who_was_passed_over_but_is_not_parked_any_more_is_forgotten() -> None:
+    """A row that could not be read is missing; another task was started by a host that died before it saved the rest."""
+    first = Scheduler(PoolConfig(max_units=8))
+    for event in (submit("a", 6, at=0), submit("head", 6, at=1), submit("passes", 1, at=2)):
+        first.step(event)
+    saved = first.checkpoint()
+    assert saved.passed_over == (("head", 2),)
+    wrong = attrs.evolve(saved, passed_over=(("a", 1), ("gone", 1), ("head", 2)))
+    again = Scheduler.restore(first.config, list(first.tasks()), wrong)
+    assert again.checkpoint() == saved
+
+
+def test_a_checkpoint_that_is_behind_the_rows_does_not_number_two_tasks_alike() -> None:
+    first = Scheduler(PoolConfig(max_units=1))
+    behind = first.checkpoint()
+    for event in (submit("a", at=0), submit("b", at=0), submit("c", at=0)):
+        first.step(event)
+    again = Scheduler.restore(first.config, list(first.tasks()), behind)
+    assert Play(again) >> submit("d", at=1) << Enqueue("d", sequence=4)

@@ -196,6 +196,11 @@ def test_a_value_has_no_room_for_anything_else(kind: Any) -> None:
     assert not hasattr(made, "__dict__")
 
 
+@pytest.mark.parametrize("kind", [ScheduledTask, TaskMetadata, ResourceCost])
+def test_what_there_are_a_million_of_has_not_even_room_for_weak_references(kind: Any) -> None:
+    assert not hasattr(kind, "__weakref__")
+
+
 @pytest.mark.parametrize("kind", [kind for kind in public_values() if kind.__name__ != "Counters"])
 def test_values_are_hashable(kind: Any) -> None:
     assert kind.__hash__ is not None

@@ -37,10 +37,11 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_windows", ()),
     ("test_restore", ()),
     ("test_fair_share", ()),
-    ("test_parts", ()),
+    ("test_timers", ()),
     ("test_traces", ()),
     ("test_vectors:test_the_scheduler_answers_every_vector", ()),
     ("test_corners", ()),
+    ("test_tree", TREE),
     ("test_line:test_a_short_line_answers_as_a_sorted_list_would", TREE),
     ("test_views", ("backfill", "devices", "dispatch", "explain", "scheduler")),
 )
