@@ -380,10 +380,13 @@ class Loop:
         self._refuse_all(asks, error)
         words = [given for given in inputs if isinstance(given, Word)]
         self.requests.difference_update(word.request for word in words if word.request is not None)
+        # These words may never have been decided on: the scheduler need not know of all capacities that it was told.
+        told = [word.event for word in words if isinstance(word.event, CapacityChanged)]
         memory = Memory(
-            capacities={device.name: device.capacity for device in self.admission.scheduler.devices},
+            capacities={device.name: device.capacity for device in self.admission.scheduler.devices}
+            | {event.device: event.units for event in told},
             tickets=self.admission.tickets(),
-            # Requests are still in the inbox and will be read again; capacities and the time come of themselves.
+            # Requests are still in the inbox and will be read again; the time comes of itself.
             words=[word for word in words if word.request is None and isinstance(word.event, Finished | Cancelled)],
             unexplained=NEVER_BEGAN,
         )

@@ -44,20 +44,27 @@ class HostProcess(Process):
 
     def __init__(self, world: World, name: str, told: dict[str, int], most: dict[str, int]) -> None:
         super().__init__(world, name)
-        self._told = dict(told)
-        # While it recovers, a pool may go by what it was told at any time before.
-        self._window = dict(most)
-        self._open = False
+        # What it was told, and (without a device) when its turns began, in order. While it recovers, a pool may go by
+        # the most that it was ever told.
+        self._heard: list[tuple[float, str, int]] = [(-1.0, device, units) for device, units in most.items()]
+        self._heard += [(-1.0, "", 0), *((world.now(), device, units) for device, units in told.items())]
 
     def tell(self, device: str, units: int) -> None:
         """The pool is told how large a device is."""
-        self._told[device] = units
-        self._window[device] = max(units, self._window[device])
+        self._heard.append((self.world.now(), device, units))
         self.pool.set_capacity(device, units)
 
     def allowed(self, device: str) -> int:
         """How much of a device may be in use when a run starts: by what the pool knew when it decided on that."""
-        return self._window[device]
+        # A run begins at the moment at which the turn ends that decided on it; the next one may begin just then, too.
+        # What that turn decided on, one thing after the other, has come since the one before it began.
+        now = self.world.now()
+        began = [place for place, (at, name, _) in enumerate(self._heard) if not name and at < now][-2:][0]
+        most = 0
+        for place, (_, name, units) in enumerate(self._heard):
+            if name == device:
+                most = units if place < began else max(most, units)
+        return most
 
     def watch(self, pool: ResourcePool) -> None:
         """Note when each turn of the pool's loop begins."""
@@ -66,7 +73,7 @@ class HostProcess(Process):
 
         async def noted(*args: Any) -> None:
             if pool._open:
-                self._window = dict(self._told)
+                self._heard.append((self.world.now(), "", 0))
             await turn(*args)
 
         pool._loop._turn = noted  # type: ignore[method-assign]
@@ -224,15 +231,20 @@ class Inhabitant(abc.ABC):
     async def see(self, task_id: str, look: Callable[[], Awaitable[TaskResult]]) -> None:
         """Wait for an outcome for as long as it takes, whatever comes between."""
         self.awaited[task_id] = None
+        world = self.world
         while True:
+            # Of a request that no scheduling process has read, a pool may know nothing.
+            known = task_id in world.observer.acked and task_id not in world.lot.requested()
             try:
                 result = await look()
             except PoolClosed:
                 return
             except UnknownTask:
-                if task_id in self.world.observer.acked:
-                    self.world.observer.violation("nothing is lost", f"{task_id} was acknowledged, and is not known")
-                break
+                if known:
+                    world.observer.violation("nothing is lost", f"{task_id} was acknowledged, and is not known")
+                if task_id not in world.observer.acked:
+                    break
+                await anyio.sleep(_AGAIN_S)
             except StoreError:
                 await anyio.sleep(_AGAIN_S)
             else:
@@ -258,7 +270,8 @@ class Host(Inhabitant):
         self.most[device] = max(units, self.most[device])
         process = self.process
         if isinstance(process, HostProcess) and not process.stopped and hasattr(process, "pool") and process.pool._open:
-            process.tell(device, units)
+            with process.surroundings():  # whoever says so
+                process.tell(device, units)
 
     async def _live(self, process: HostProcess) -> None:
         world = self.world
@@ -288,7 +301,7 @@ class Host(Inhabitant):
     async def _do(self, process: HostProcess, intent: Intent) -> None:
         pool, spec = process.pool, intent.spec
         try:
-            if intent.what == "capacity":
+            if intent.what == "capacity" and not self.world.calm:
                 self.tell(intent.device, intent.units)
                 self.world.count("capacity told")
             elif intent.what == "fetch":

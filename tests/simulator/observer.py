@@ -68,7 +68,7 @@ class Observer:
         self._note(process.name, f"start {words}")
         self._check_alone(run)
         self._check_saved(run)
-        if run.epoch <= self._epochs.get(run.task_id, 0):
+        if run.epoch <= self._epochs.get(run.task_id, 0) and not self._submitted_again(run.task_id):
             self.violation("fencing", f"{words}, after epoch {self._epochs[run.task_id]} was started")
         self._epochs[run.task_id] = max(run.epoch, self._epochs.get(run.task_id, 0))
         self.live.append(run)
@@ -101,6 +101,14 @@ class Observer:
     def given_up(self, run: Run) -> bool:
         """Whether the lease of a run has lapsed, so that others may run its task, and its units are free."""
         return run.holder is not None and not self._lot.living(run.holder)
+
+    def _submitted_again(self, task_id: str) -> bool:
+        """Whether it may be in the queue a second time, from the start.
+
+        Where hosts share a queue, and the mailbox is elsewhere, whoever submits a key looks for an outcome first, and
+        then keeps the task: in between, another submission of that key may have come and ended. Its outcome stands.
+        """
+        return self._lot.shared and not self._lot.together and task_id in self._lot.outcomes()
 
     def _check_alone(self, run: Run) -> None:
         for other in self.live:
@@ -178,7 +186,8 @@ class Observer:
         reasons = {
             OutcomeStatus.SUCCEEDED: "returned" in ends and _value(kept) == {"task": spec.key, "epoch": kept.epoch},
             OutcomeStatus.FAILED: "failed" in ends,
-            OutcomeStatus.LOST: not runs or any(run.how in ("lost", "died") or self.given_up(run) for run in runs),
+            OutcomeStatus.LOST: not runs
+            or any(run.how == "lost" or run.process.dead or self.given_up(run) for run in runs),
             OutcomeStatus.CANCELLED: task_id in self.cancelled,
             OutcomeStatus.EXPIRED: spec.timeout is not None,
             OutcomeStatus.TIMED_OUT: (spec.run_timeout or self._plan.config.run_timeout) is not None,
@@ -186,7 +195,10 @@ class Observer:
         if not reasons.get(status, False):
             self.violation("true outcomes", f"{task_id} is kept as {kept}; its runs under that epoch ended: {ends}")
         last = self._epochs.get(task_id, 0)
-        if kept.epoch < last and (self._lot.together or not self._lot.shared):
+        # A host that shares the queue may not have seen that a waiting task was tried by another since; but any of them
+        # may end it.
+        waited = self._lot.shared and status in (OutcomeStatus.EXPIRED, OutcomeStatus.CANCELLED)
+        if kept.epoch < last and not waited and (self._lot.together or not self._lot.shared):
             self.violation("fencing", f"{task_id} has an outcome of epoch {kept.epoch}, after epoch {last} was started")
 
 

@@ -245,4 +245,10 @@ class World:
             for each in self._inhabitants
             if not each.content
         }
-        return f"queue {self.lot.rows()}, requests {sorted(self.lot.requested())}, users wait for {users}"
+        why = [
+            f"{host.process.name}: {host.process.pool.stats()} {host.process.pool.explain(task_id)}"
+            for host in self._hosts
+            if isinstance(host.process, HostProcess) and not host.process.stopped
+            for task_id in self.lot.rows()
+        ]
+        return f"queue {self.lot.rows()}, requests {sorted(self.lot.requested())}, users wait for {users}; {why}"
