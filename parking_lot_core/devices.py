@@ -44,9 +44,7 @@ class Claim:
     def __init__(self, rank: int, task: ScheduledTask) -> None:
         self.rank = rank
         self.task = task
-        self.offer: float = 0
-        self.until = -math.inf
-        self.counted = False
+        self.close()
 
     def permits(self, units: int, limit: float | None, now: float) -> bool:
         """Whether a lower-ranked task with this cost and run limit may start now."""
@@ -55,7 +53,7 @@ class Claim:
     def close(self) -> None:
         """Let nobody pass."""
         self.counted = False
-        self.offer = 0
+        self.offer: float = 0
         self.until = -math.inf
 
 

@@ -39,7 +39,7 @@ CORNERS = {
     "devices that change, several": Climate(windows=(0.5, 3, math.inf), burst=6, depth=False, kinds=RESIZED),
     "wide costs": Climate(windows=(0.5, 3), units_max=40, burst=30, aging=False, depth=False, kinds=BUSY),
 }
-WORLDS = 8
+WORLDS = 4
 
 
 @pytest.mark.parametrize("corner", CORNERS)

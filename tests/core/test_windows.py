@@ -87,6 +87,24 @@ def test_a_head_that_is_promoted_closes_the_device_at_its_new_place() -> None:
     assert started(scheduler, submit("before c", 1, "high", at=5.25)) == ["before c"]
 
 
+def test_a_reservation_that_is_gone_lets_nobody_pass_any_more() -> None:
+    """It was due at 101, and shorter runs could pass; then the device shrank, and nobody knows when the head starts."""
+    scheduler = Scheduler(PoolConfig(max_units=8, backfill_window=WINDOW))
+    assert started(scheduler, submit("endless", 6, at=0)) == ["endless"]
+    assert started(scheduler, submit("other", 1, at=0)) == ["other"]
+    assert started(scheduler, submit("head", 2, at=0)) == []
+    assert started(scheduler, submit("passes", 1, at=0)) == ["passes"]
+    assert started(scheduler, finish("passes", at=1)) == []
+    assert started(scheduler, submit("limited", 1, at=1, run_timeout=100.0)) == ["limited"]
+    assert started(scheduler, finish("other", at=2)) == []
+    assert started(scheduler, submit("too long", 1, at=4, run_timeout=98.0)) == []
+    assert started(scheduler, submit("short", 1, at=4, run_timeout=90.0)) == ["short"]
+    assert started(scheduler, finish("short", at=4.25)) == []
+    assert started(scheduler, CapacityChanged("0", 7, at=4.5)) == []
+    assert started(scheduler, finish("limited", at=5)) == []
+    assert started(scheduler, submit("short too", 1, at=5, run_timeout=10.0)) == []
+
+
 # What the window is, and what it is not
 
 
