@@ -10,7 +10,7 @@ from parking_lot_core.testing import worlds as making
 from parking_lot_core.testing._needs import MissingHypothesis
 from parking_lot_core.testing.history import History, Steps, Watched, rank_by_the_rules
 from parking_lot_core.testing.invariants import checks_of, chosen, examine, run_again
-from parking_lot_core.testing.verify import counterexample
+from parking_lot_core.testing.verification import counterexample
 from parking_lot_core.testing.worlds import KINDS, Climate, Kind, World
 
 try:
@@ -128,11 +128,12 @@ class SchedulerMachine(RuleBasedStateMachine):
     def open(self, opening: tuple[PoolConfig, Sequence[Event]]) -> None:
         """There is a pool, and perhaps a crowd before it."""
         self.config, first = opening
-        self._failed = False
+        self._failed = True  # until the pool is open
         scheduler = self.make(self.config)
         self._names = chosen(scheduler, self.holds)
         looking = checks_of(self._names)
         self.watched = Watched(scheduler, self.config, *looking, rank=self.rank)
+        self._failed = False
         for event in first:
             self.happens(event)
 

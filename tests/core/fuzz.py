@@ -16,7 +16,7 @@ from parking_lot_core import Scheduler
 from parking_lot_core.testing.agreement import agrees_in_a_long_line
 from parking_lot_core.testing.history import MakeScheduler
 from parking_lot_core.testing.invariants import examine
-from parking_lot_core.testing.verify import counterexample, fault
+from parking_lot_core.testing.verification import counterexample, fault
 from parking_lot_core.testing.worlds import CLIMATES, LONG_LINES, Dice, World, make_world
 
 LONG_LINE = 100  # events; more than that, and only agreement is looked at, because the rest would take minutes

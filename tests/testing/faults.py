@@ -25,10 +25,10 @@ FAULTS: tuple[tuple[str, type[Model], Climate], ...] = (
     ("Order", broken.IgnoresTags, CROWD),
     ("WorkConservation", broken.OneStartPerStep, CROWD),
     ("WorkConservation", broken.NeverBackfills, CROWD),
-    ("NoDelay", broken.IgnoresReservations, ONE_DEVICE),
     ("NoDelay", broken.MiscountsSpare, TIMELY),
-    ("BoundedBypass", broken.NeverDrains, NO_LIMITS),
+    ("NoDelay", broken.IgnoresReservations, ONE_DEVICE),
     ("BoundedBypass", broken.PassesUnderStrictOrder, NO_LIMITS),
+    ("BoundedBypass", broken.NeverDrains, NO_LIMITS),
     ("Expiry", broken.StartsExpired, ANY),
     ("Expiry", broken.ExpiresEarly, ANY),
     ("CrashSafety", broken.ForgetsTheTime, ANY),
@@ -37,7 +37,8 @@ FAULTS: tuple[tuple[str, type[Model], Climate], ...] = (
     ("Time", broken.GoesBackInTime, ANY),
     ("Time", broken.CountsTicks, ANY),
     ("Liveness", broken.NeverRetries, ANY),
-    ("Agreement", broken.IgnoresAging, CROWD),
     ("Agreement", broken.LastInFirstOut, CROWD),
+    ("Agreement", broken.IgnoresAging, CROWD),
 )
 IDS = [f"{name}-{faulty.__name__}" for name, faulty, _ in FAULTS]
+FIRST_OF_EACH = list({name: (name, faulty, climate) for name, faulty, climate in reversed(FAULTS)}.values())

@@ -13,7 +13,7 @@ from parking_lot_core.testing.history import Broken, Steps
 from parking_lot_core.testing.invariants import INVARIANTS, examine
 from parking_lot_core.testing.model import Model
 from parking_lot_core.testing.trace import Story, read_story
-from parking_lot_core.testing.verify import verify
+from parking_lot_core.testing.verification import verify
 from parking_lot_core.testing.wording import write_config
 from parking_lot_core.testing.worlds import Climate
 from tests.testing.faults import ANY, FAULTS, IDS
