@@ -40,6 +40,7 @@ from parking_lot_core.testing.model import Model
 __all__ = ["WORLDS", "Kind", "Report", "SmallWorld", "explore"]
 
 STATES = 100_000  # distinct states, where no bound is given
+FEW = 3  # tasks at a time with which these worlds have some thousands of states
 _rounds = itertools.count()
 
 
@@ -94,7 +95,7 @@ def _explore_world(
     started = time.monotonic()
     seen: set[int] = set()
     expanded = transitions = exhausted = 0
-    for tasks in range(1, world.tasks_max + 1):
+    for tasks in _rounds_of(world):
         this = Round(next(_rounds), attrs.evolve(world, tasks_max=tasks), make, reference)
         result = search(this, bounds, workers)
         seen |= result.seen
@@ -116,6 +117,11 @@ def _explore_world(
         seconds=time.monotonic() - started,
     )
     return report, result.fault
+
+
+def _rounds_of(world: SmallWorld) -> list[int]:
+    """With how many tasks at a time a world is searched: with few, which can be exhausted, and then with all."""
+    return [*range(1, min(FEW, world.tasks_max - 1) + 1), world.tasks_max]
 
 
 # -- the command line --------------------------------------------------------------------------------------------

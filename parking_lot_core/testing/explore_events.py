@@ -45,11 +45,17 @@ class Verb(enum.IntEnum):
     CAPACITY = 8
     OFFER = 9
     STRANGER = 10
+    PEEK = 11
 
 
 def packed(verb: Verb, a: int = 0, b: int = 0, quarters: int = 0) -> int:
     """A choice as one number: verb, two small numbers, and quarters of a second from now."""
     return verb << 28 | a << 22 | b << 16 | quarters
+
+
+def is_a_peek(choice: int) -> bool:
+    """Whether a choice is looked at, but nothing is looked for behind it."""
+    return choice >> 28 == Verb.PEEK
 
 
 class Happenings:
@@ -72,6 +78,7 @@ class Happenings:
             Verb.CAPACITY: self._capacity,
             Verb.OFFER: self._offer,
             Verb.STRANGER: self._stranger,
+            Verb.PEEK: self._tick,
         }
 
     @property
@@ -90,6 +97,9 @@ class Happenings:
         # Everything else happens now, or at the next moment that matters, before any tick.
         times = [0, *moments[:1]]
         found = [packed(Verb.TICK, quarters=quarters) for quarters in ticks]
+        if moments and moments[0] > 1:
+            # What comes too early would be seen just before the moment. Following it would double every world.
+            found.append(packed(Verb.PEEK, quarters=moments[0] - 1))
         if state.now >= 1:
             found.append(packed(Verb.TICK, 1))
         found += [packed(Verb.STRANGER, a) for a in range(3)]

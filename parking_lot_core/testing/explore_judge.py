@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from parking_lot_core import Checkpoint, Command, Event, PoolConfig, Reject, ScheduledTask
+from parking_lot_core import Checkpoint, Command, Event, PoolConfig, Reject
 from parking_lot_core.testing import checks
-from parking_lot_core.testing.agreement import comparable, numbers
+from parking_lot_core.testing.agreement import comparable
 from parking_lot_core.testing.explore_events import OFFERED
 from parking_lot_core.testing.history import AnyScheduler, Broken, Check, History
 from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.wording import contrast, unlike
 
 PER_STEP: tuple[type[Check], ...] = (
     checks.Budget,
@@ -126,80 +127,53 @@ class Judge:
 
     def step(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...]) -> None:
         """Raises ``Broken`` where the answer, the state or an invariant is not as it must be."""
-        after, expected = step.after, step.expected
-        if answer != expected:
-            raise self._named(step, subject, answer, f"answered {answer}, the model {expected}")
-        wrong = difference(subject, step)
+        wrong = contrast(answer, step.expected) if answer != step.expected else difference(subject, step)
         if wrong is not None:
             raise self._named(step, subject, answer, wrong)
-        counted = [_count(subject, name) for name in COUNTERS]
-        if counted != [after.counters[name] for name in COUNTERS]:
-            raise Broken("agreement", f"counted {counted} of {COUNTERS}, the model {list(after.counters.values())}")
+        counters = subject.counters
+        counted = counters if isinstance(counters, dict) else {name: getattr(counters, name) for name in COUNTERS}
+        if counted != step.after.counters:
+            raise Broken("Agreement", unlike(counted, step.after.counters, "counters"))
         if answer or not step.changes_nothing():
             self._invariants.hold(step, answer, subject)
 
     def restored(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...]) -> None:
         """The same of a scheduler that was restored before the step."""
-        if answer != step.expected:
-            raise Broken("crash safety", f"restored, it answered {answer}, the model {step.expected}")
-        wrong = difference(subject, step)
+        wrong = contrast(answer, step.expected) if answer != step.expected else difference(subject, step)
         if wrong is not None:
-            raise Broken("crash safety", f"restored, it {wrong}")
+            raise Broken("CrashSafety", f"once restored: {wrong}")
 
     def _named(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...], what: str) -> Broken:
         """A disagreement, by the name of the invariant that it breaks if it breaks one."""
         try:
             self._invariants.hold(step, answer, subject)
         except Broken as broken:
-            return Broken(broken.invariant, f"{str(broken).removeprefix(f'{broken.invariant}: ')}; {what}")
+            return Broken(broken.invariant, f"{broken.what}; the answer: {what}")
         except Exception as error:  # a wild answer may leave a check without the rows that it needs
             what = f"{what} ({type(error).__name__} in a check: {error})"
-        return Broken("agreement", what)
+        return Broken("Agreement", what)
 
 
 def difference(subject: AnyScheduler, step: Step) -> str | None:
     """How the states after a step differ, in words; ``None`` if they do not."""
     tasks = list(subject.tasks())
     if tasks != step.after.known:
-        return f"has {tasks}, the model {step.after.known}"
+        return unlike(tasks, step.after.known, "tasks")
     saved = subject.checkpoint()
     if saved != step.saved and comparable(saved) != comparable(step.saved):
-        return f"saves {saved}, the model {step.saved}"
+        return unlike(comparable(saved), comparable(step.saved), "checkpoint")
     return None
-
-
-def views_agree(subject: AnyScheduler, model: Model) -> None:
-    """Raises ``Broken`` where a reader sees something else in the scheduler than in the model."""
-    seen, expected = _views(subject, model.known), _views(model, model.known)
-    for name, view in expected.items():
-        if seen[name] != view:
-            raise Broken("agreement", f"{name}: {seen[name]}, in the model {view}")
-
-
-def _views(lot: AnyScheduler, tasks: Iterable[ScheduledTask]) -> dict[str, Any]:
-    return {
-        "waiting": [task.id for task in lot.waiting()],
-        "get": [lot.get(task.id) for task in tasks],
-        "position": [lot.position(task.id) for task in tasks],
-        "numbers": numbers(lot),
-    }
 
 
 def deadline_suffices(deadline: float | None, now: float, needed: float | None) -> None:
     """Raises ``Broken`` for a deadline that is past, or later than a moment at which a tick would do something."""
     if deadline is not None and deadline <= now:
-        raise Broken("time", f"the deadline {deadline} is past at {now}")
+        raise Broken("Time", f"next_deadline gave {deadline} at {now}")
     if needed is not None and (deadline is None or deadline > needed):
-        raise Broken("time", f"the deadline is {deadline}, and at {needed} there is something to do")
+        raise Broken("Time", f"next_deadline gave {deadline}, but a tick at {needed} does something")
 
 
 def restored(subject: AnyScheduler, config: PoolConfig, state: Model) -> AnyScheduler:
     """Another scheduler of the same class, with what a store would have saved."""
     lot: AnyScheduler = type(subject).restore(config, list(state.known), state.checkpoint())  # type: ignore[attr-defined]
     return lot
-
-
-def _count(subject: AnyScheduler, name: str) -> int:
-    counters = subject.counters
-    count: int = counters[name] if isinstance(counters, dict) else getattr(counters, name)
-    return count

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from parking_lot_core import PoolConfig
+from parking_lot_core import Event, PoolConfig
 from parking_lot_core.testing.explore_steps import Fault, Make
 from parking_lot_core.testing.trace import Story, as_story
 
@@ -127,16 +128,13 @@ class Report:
 
 def counterexample(make: Make, pool: str, config: PoolConfig, fault: Fault) -> Counterexample:
     """Tell a fault as a story, with the answers of the scheduler that is at fault."""
-    comment = f"{pool}: {fault.invariant}\nThe last answer is wrong: {fault.what}"
-    text = as_story(config, fault.events, comment=comment)
+    happened: list[Event | str] = list(fault.events)
     if fault.crash is not None:
-        blocks = text.rstrip("\n").split("\n\n")
-        blocks.insert(1 + fault.crash, "crash")
-        text = "\n\n".join(blocks) + "\n"
-    try:
+        happened.insert(fault.crash, "crash")
+    comment = f"{fault.invariant} is broken: {fault.what}"
+    text = as_story(config, happened, comment=comment)
+    with contextlib.suppress(Exception):  # a scheduler that raises has no answers to tell
         text = Story(text, make).retell()
-    except Exception as error:  # a scheduler that raises has no answers to tell
-        text += f"\n# {type(error).__name__}: {error}\n"
     return Counterexample(pool=pool, config=config, fault=fault, story=text)
 
 

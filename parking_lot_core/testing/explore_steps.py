@@ -10,11 +10,13 @@ from typing import Any, TypeAlias
 import attrs
 
 from parking_lot_core import Event, PoolConfig, ScheduledTask
-from parking_lot_core.testing.explore_events import Happenings
-from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices, restored, views_agree
+from parking_lot_core.testing.agreement import assert_same_state
+from parking_lot_core.testing.explore_events import Happenings, is_a_peek
+from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices, restored
 from parking_lot_core.testing.explore_states import Canon, fingerprint
 from parking_lot_core.testing.explore_worlds import SmallWorld
 from parking_lot_core.testing.history import Broken
+from parking_lot_core.testing.history import step as take
 from parking_lot_core.testing.model import Model
 
 Make: TypeAlias = Callable[[PoolConfig], Any]
@@ -50,10 +52,9 @@ def blame(events: tuple[Event, ...], crash: int | None = None) -> Iterator[None]
     try:
         yield
     except Broken as broken:
-        what = str(broken).removeprefix(f"{broken.invariant}: ")
-        raise Stop(Fault(events, broken.invariant, what, crash)) from broken
+        raise Stop(Fault(events, broken.invariant, broken.what, crash)) from broken
     except Exception as error:  # the scheduler is somebody else's code
-        raise Stop(Fault(events, "agreement", f"raised {type(error).__name__}: {error}", crash)) from error
+        raise Stop(Fault(events, "Agreement", f"it raised {type(error).__name__}: {error}", crash)) from error
 
 
 @attrs.define
@@ -141,7 +142,7 @@ class Examiner:
         """A scheduler that has gone the whole way."""
         subject = self._make(self.world.config)
         for event in self.events:
-            subject.step(event)
+            take(subject, event)
         return subject
 
     # -- one state -----------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ class Examiner:
                 continue
             mark = self.mark(step.after)
             self._take(step, mark, is_new=mark not in self._known)
-            if mark not in self._known:
+            if mark not in self._known and not is_a_peek(choice):
                 self._remember(mark)
                 found.add(mark, choice, source)
 
@@ -166,19 +167,19 @@ class Examiner:
             subject = self.arrive()
             self.examine(step, subject, mark)
             if is_new:
-                views_agree(subject, step.after)
-        if hasattr(subject, "restore"):
+                assert_same_state(subject, step.after)
+        if hasattr(type(subject), "restore"):
             with blame(events, crash=len(self.events)):
                 self.examine_restored(step, restored(subject, self.world.config, step.before), mark)
 
     def examine(self, step: Step, subject: Any, mark: int) -> None:
         """Raises ``Broken`` if ``subject`` does not take the event as the model did."""
-        self._judge.step(step, subject, subject.step(step.event))
+        self._judge.step(step, subject, take(subject, step.event))
         self._look_at_deadline(step, subject, mark)
 
     def examine_restored(self, step: Step, subject: Any, mark: int) -> None:
         """The same, for one that was restored in the state before."""
-        self._judge.restored(step, subject, subject.step(step.event))
+        self._judge.restored(step, subject, take(subject, step.event))
         self._look_at_deadline(step, subject, mark)
 
     def _look_at_deadline(self, step: Step, subject: Any, mark: int) -> None:
@@ -229,7 +230,7 @@ class Idle:
                 self._live = examiner.arrive()
             self._add_counts(step)
             examiner.examine(step, self._live, self._mark)
-        if hasattr(self._live, "restore"):
+        if hasattr(type(self._live), "restore"):
             with blame(events, crash=len(examiner.events)):
                 if self._restored is None:
                     self._restored = restored(self._live, examiner.world.config, step.before)
