@@ -58,13 +58,12 @@ class Claim:
 
 
 class Device:
-    """Units of one device. ``order`` is its place in the order that breaks ties."""
+    """Units of one device."""
 
-    __slots__ = ("capacity", "capacity_max", "claim", "configured", "ends", "free", "name", "order")
+    __slots__ = ("capacity", "capacity_max", "claim", "configured", "ends", "free", "name")
 
-    def __init__(self, name: str, order: int, configured: int) -> None:
+    def __init__(self, name: str, configured: int) -> None:
         self.name = name
-        self.order = order
         self.configured = configured
         self.capacity = configured
         self.capacity_max = configured

@@ -47,24 +47,27 @@ class Walk:
         "settled",
     )
 
+    # ``resized`` and walks set all of these before anybody reads them.
+    _devices: Sequence[Device]
+    # The device, where there is one.
+    _only: Device | None
+    _capacity_most: int
+    _capacity_least: int
+    _now: float
+    # Rank up to which tasks have been visited, and the largest cost that anything is on offer for behind it. Where it
+    # also depends on run limits, ``_offer`` says how.
+    _behind: int
+    _bound: float
+    _offer: Offer | None
+    # The first task in line that some device is large enough for, where that is known.
+    _head: Visit | None
+    #: Whether the last walk found that nothing more may start, and nothing has happened since to change that.
+    settled: bool
+
     def __init__(self, line: WaitingLine, backfill: Backfill) -> None:
+        """``resized`` must follow."""
         self._line = line
         self._backfill = backfill
-        self._devices: Sequence[Device] = ()
-        # The device, where there is one.
-        self._only: Device | None = None
-        self._capacity_most = 0
-        self._capacity_least = 0
-        self._now = 0.0
-        # Rank up to which tasks have been visited, and the largest cost that anything is on offer for behind it. Where
-        # it also depends on run limits, ``_offer`` says how.
-        self._behind = 0
-        self._bound: float = 0
-        self._offer: Offer | None = None
-        # The first task in line that some device is large enough for, where that is known.
-        self._head: Visit | None = None
-        #: Whether the last walk found that nothing more may start, and nothing has happened since to change that.
-        self.settled = False
 
     # -- what happens between walks ------------------------------------------------------------------------------
 

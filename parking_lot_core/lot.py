@@ -54,6 +54,9 @@ class Lot:
         "walk",
     )
 
+    #: The most units that any device ever had: no larger task is admitted.
+    capacity_ever: int
+
     def __init__(self, config: PoolConfig) -> None:
         self.now = 0.0
         self.next_sequence = 1
@@ -67,9 +70,7 @@ class Lot:
         self.timers = Timers(self._is_live)
         self.waiting = Waiting(config.aging, self.timers)
         self.walk = Walk(self.waiting.line, self.backfill)
-        self.devices = {name: Device(name, order, units) for order, (name, units) in enumerate(config.budgets.items())}
-        #: The most units that any device ever had: no larger task is admitted.
-        self.capacity_ever = 0
+        self.devices = {name: Device(name, units) for name, units in config.budgets.items()}
         self._measure()
 
     # -- what a task goes through --------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ class Lot:
     def _device(self, name: str) -> Device:
         device = self.devices.get(name)
         if device is None:
-            device = self.devices[name] = Device(name, len(self.devices), 0)
+            device = self.devices[name] = Device(name, 0)
         return device
 
     def _measure(self) -> None:

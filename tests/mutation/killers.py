@@ -38,12 +38,13 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_restore", ()),
     ("test_fair_share", ()),
     ("test_timers", ()),
+    ("test_explain", ("explain",)),
     ("test_traces", ()),
     ("test_vectors:test_the_scheduler_answers_every_vector", ()),
     ("test_corners", ()),
     ("test_tree", TREE),
     ("test_line:test_a_short_line_answers_as_a_sorted_list_would", TREE),
-    ("test_views", ("backfill", "devices", "dispatch", "explain", "scheduler")),
+    ("test_views", ("explain",)),
 )
 # More random worlds, and longer lines, for what has survived all else.
 DEEP: tuple[tuple[str, tuple[str, ...]], ...] = (
