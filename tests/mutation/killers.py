@@ -18,7 +18,7 @@ from typing import Any
 import hypothesis
 
 # Seconds of processor time after which a mutant is taken to hang: ten times what the unchanged core needs, and more.
-QUICK_SECONDS = 12
+QUICK_SECONDS = 6
 DEEP_SECONDS = 120
 
 # The first worlds of ``tests/core/test_agreement.py``.
