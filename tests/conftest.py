@@ -17,13 +17,13 @@ settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--rewrite`` is for ``tests/core/test_traces.py``; only the outermost ``conftest.py`` may add an option."""
-    parser.addoption("--rewrite", action="store_true", help="record the traces instead of comparing them")
+    """``--rewrite`` is for traces and printed pages; only the outermost ``conftest.py`` may add an option."""
+    parser.addoption("--rewrite", action="store_true", help="record what is told and printed, do not compare it")
 
 
 @pytest.fixture
 def rewrite(request: pytest.FixtureRequest) -> bool:
-    """Whether the traces are to be recorded."""
+    """Whether what is told and printed is to be recorded."""
     return bool(request.config.getoption("--rewrite"))
 
 

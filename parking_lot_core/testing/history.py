@@ -80,9 +80,18 @@ Rank: TypeAlias = "Callable[[ScheduledTask, History], Any]"
 """What orders the line: called with a parked task and the lot; the task with the smallest answer is the first."""
 
 
+METHODS = ("next_deadline", "checkpoint", "restore", "tasks", "waiting", "get", "position")
+
+
 def ask(scheduler: Steps, name: str) -> Any:
-    """A method or a view that not every scheduler has; ``None`` if this one has not."""
-    return getattr(scheduler, name, None)
+    """A method or a view that not every scheduler has; ``None`` if this one has not.
+
+    Something else that goes by the same name, such as a dict of ``tasks`` or ``devices``, is not taken for it.
+    """
+    found = getattr(scheduler, name, None)
+    if (name in METHODS and not callable(found)) or (name == "devices" and not isinstance(found, list | tuple)):
+        return None
+    return found
 
 
 def step(scheduler: Steps, event: Event) -> tuple[Command, ...]:

@@ -104,7 +104,7 @@ def restores(make: MakeScheduler, world: World) -> None:
         for event, answer in zip(world.events[done:], answers[done:], strict=True):
             again = step(restored, event)
             if again != answer:
-                what = f"restored after {done} events, {write_event(event)}: {contrast(again, answer)}"
+                what = f"restored after event {done}, {write_event(event)}: {contrast(again, answer)}"
                 raise Broken("CrashSafety", what, crashes=(done,))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import attrs
 
-from parking_lot_core import PoolConfig, ResourceCost, Submitted, TaskMetadata
+from parking_lot_core import Offered, PoolConfig, ResourceCost, Submitted, TaskMetadata
 from parking_lot_core._values import evolve
 from parking_lot_core.testing.history import Broken, MakeScheduler, Rank
 from parking_lot_core.testing.invariants import chosen, examine, tell
@@ -104,6 +105,8 @@ def _plainer(world: World) -> Iterator[Callable[[World], World | None]]:
     """One change after the other, each of which makes a world plainer, or gives ``None`` if it cannot be made."""
     for name in sorted(CONFIG.keys() - {"devices", "max_units"}):
         yield partial(_with_usual_policy, name)
+    for number in range(len(world.events)):
+        yield partial(_without_delay, number)
     for name in sorted(METADATA.keys() - {"id", "cost"}):
         for number in range(len(world.events)):
             yield partial(_with_usual_fact, name, number)
@@ -114,13 +117,28 @@ def _with_usual_policy(name: str, world: World) -> World | None:
     return attrs.evolve(world, config=attrs.evolve(world.config, **{name: usual}))
 
 
+def _without_delay(number: int, world: World) -> World | None:
+    return _with(world, number, at=world.events[number - 1].at if number else 0.0)
+
+
 def _with_usual_fact(name: str, number: int, world: World) -> World | None:
+    event, usual = world.events[number], getattr(TaskMetadata("usual", ResourceCost(1)), name)
+    match event:
+        case Submitted(task=task):
+            return _with(world, number, task=evolve(task, **{name: usual}))
+        case Offered(task=task):
+            return _with(world, number, task=evolve(task, metadata=evolve(task.metadata, **{name: usual})))
+        case _:
+            return None
+
+
+def _with(world: World, number: int, **changes: Any) -> World | None:
+    """The world with one event changed, if that is a change."""
     event = world.events[number]
-    if not isinstance(event, Submitted):
+    changed = evolve(event, **changes)
+    if changed == event:
         return None
-    usual = getattr(TaskMetadata("usual", ResourceCost(1)), name)
-    plainer = evolve(event, task=evolve(event.task, **{name: usual}))
-    return attrs.evolve(world, events=(*world.events[:number], plainer, *world.events[number + 1 :]))
+    return attrs.evolve(world, events=(*world.events[:number], changed, *world.events[number + 1 :]))
 
 
 def counterexample(make: MakeScheduler, world: World, error: Exception, run: Callable[[World], None]) -> Exception:

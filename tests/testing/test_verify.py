@@ -8,6 +8,7 @@ import pytest
 
 from parking_lot_core import CapacityChanged, Command, Event, PoolConfig, Scheduler, Start, TaskState
 from parking_lot_core._values import evolve
+from parking_lot_core.testing import broken
 from parking_lot_core.testing.broken import ForgetsShares, OnlyStep, Overcommits, RemembersOtherRuns
 from parking_lot_core.testing.history import Broken, Steps
 from parking_lot_core.testing.invariants import INVARIANTS, examine
@@ -16,6 +17,7 @@ from parking_lot_core.testing.trace import Story, read_story
 from parking_lot_core.testing.verification import verify
 from parking_lot_core.testing.wording import write_config
 from parking_lot_core.testing.worlds import Climate
+from tests.core.test_invariants import FAULTS as BY_PROPERTY
 from tests.testing.faults import ANY, FAULTS, IDS
 
 
@@ -37,6 +39,13 @@ def test_a_scheduler_that_has_only_step_is_all_right() -> None:
 
 def test_every_invariant_has_a_fault() -> None:
     assert {name for name, _, _ in FAULTS} == set(INVARIANTS)
+
+
+def test_no_broken_scheduler_is_left_out() -> None:
+    """Each is in this table, or in the one that goes by the functions in ``properties``."""
+    all_of_them = {kind for kind in vars(broken).values() if isinstance(kind, type) and issubclass(kind, Model)}
+    found = {faulty for _, faulty, _ in FAULTS} | {faulty for _, faulty, _ in BY_PROPERTY}
+    assert all_of_them - found == {Model, broken.Saying}  # the one is not broken, the other a base of others
 
 
 @pytest.mark.parametrize(("name", "faulty", "climate"), FAULTS, ids=IDS)
