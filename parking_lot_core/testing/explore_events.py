@@ -100,8 +100,7 @@ class Happenings:
         if moments and moments[0] > 1:
             # What comes too early would be seen just before the moment. Following it would double every world.
             found.append(packed(Verb.PEEK, quarters=moments[0] - 1))
-        if state.now >= 1:
-            found.append(packed(Verb.TICK, 1))
+        found.append(packed(Verb.TICK, 1))
         found += [packed(Verb.STRANGER, a) for a in range(3)]
         found += self._about_tasks(order, times)
         if order:

@@ -1,0 +1,515 @@
+"""Small worlds, exhaustively: nothing is wrong with the scheduler, and what is wrong with others is found."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from parking_lot_core import (
+    Cancelled,
+    CapacityChanged,
+    Command,
+    Deliver,
+    Enqueue,
+    Expire,
+    Finished,
+    Interrupt,
+    Outcome,
+    OutcomeStatus,
+    PoolConfig,
+    Priority,
+    Reject,
+    ResourceCost,
+    ScheduledTask,
+    Scheduler,
+    Start,
+    Submitted,
+    TaskMetadata,
+    Tick,
+)
+from parking_lot_core.backfill import Backfill
+from parking_lot_core.devices import Device
+from parking_lot_core.dispatch import Walk
+from parking_lot_core.lot import Lot
+from parking_lot_core.ranking import FairShare
+from parking_lot_core.testing import broken
+from parking_lot_core.testing import explore as command_line
+from parking_lot_core.testing.agreement import (
+    assert_deadline_is_early_enough,
+    assert_same_commands,
+    assert_same_counters,
+    assert_same_state,
+)
+from parking_lot_core.testing.explore import WORLDS, Kind, SmallWorld, explore
+from parking_lot_core.testing.explore_events import Happenings
+from parking_lot_core.testing.explore_judge import Step
+from parking_lot_core.testing.explore_states import Canon, fingerprint
+from parking_lot_core.testing.history import Broken
+from parking_lot_core.testing.model import Model
+from parking_lot_core.testing.trace import read_story
+from parking_lot_core.timers import Timers
+from tests.core.depth import DEPTH
+
+SUCCEEDED = Outcome(OutcomeStatus.SUCCEEDED)
+
+
+def with_tasks(name: str, tasks_max: int) -> SmallWorld:
+    return attrs.evolve(WORLDS[name], tasks_max=tasks_max)
+
+
+# The scheduler
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_scheduler_does_nothing_wrong_in_few_states(name: str) -> None:
+    report = explore(Scheduler, WORLDS[name], states=150 * DEPTH)
+    assert report.counterexample is None, report
+    assert report.states >= 150 * DEPTH
+
+
+@pytest.mark.parametrize("name", ["strict order", "window", "queue depth"])
+def test_a_world_with_few_tasks_is_exhausted(name: str) -> None:
+    report = explore(Scheduler, with_tasks(name, 2))
+    (world,) = report.worlds
+    assert report.counterexample is None, report
+    assert (world.stopped, world.exhausted) == ("exhausted", 2)
+    assert world.expanded == world.states > 50
+    assert world.extent == "all with 2 tasks"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_scheduler_does_nothing_wrong_in_a_million_states() -> None:
+    """Every sequence of events with up to three tasks at a time, and with five as far as a million states reach."""
+    report = explore(Scheduler, WORLDS.values(), states=1_000_000, processes=2)
+    print(report)
+    assert report.counterexample is None, report
+    assert report.states >= 1_000_000
+    assert all(world.exhausted >= 3 for world in report.worlds), report
+
+
+# What the search says
+
+
+def test_more_processes_find_the_same() -> None:
+    world = with_tasks("reservations", 2)
+    alone, together = (explore(Scheduler, world, depth=4, processes=processes) for processes in (1, 2))
+    assert attrs.evolve(alone.worlds[0], seconds=0) == attrs.evolve(together.worlds[0], seconds=0)
+
+
+def test_a_search_stops_at_its_bounds() -> None:
+    deep = explore(Scheduler, WORLDS["first fit"], depth=2).worlds[0]
+    assert (deep.stopped, deep.depth, deep.tasks) == ("depth", 2, 5)
+    many = explore(Scheduler, WORLDS["first fit"], states=60).worlds[0]
+    assert many.stopped == "states"
+    assert 60 <= many.states < 60 + 1000
+    late = explore(Scheduler, WORLDS["first fit"], seconds=0.001).worlds[0]
+    assert late.stopped == "time"
+
+
+def test_worlds_share_what_is_left_of_a_bound() -> None:
+    small, large = explore(Scheduler, [with_tasks("window", 1), WORLDS["window"]], states=400).worlds
+    assert small.stopped == "exhausted"
+    assert small.states < 50
+    assert large.states >= 400 - small.states
+
+
+@pytest.mark.parametrize(
+    ("bounds", "complaint"),
+    [
+        ({"states": 0}, "states: expected a number > 0, got 0"),
+        ({"depth": -1}, "depth: expected a number > 0, got -1"),
+        ({"seconds": float("nan")}, "seconds: expected a number > 0, got nan"),
+        ({"processes": 0}, "processes: expected a number > 0, got 0"),
+        ({"processes": 2}, "make: expected a class or function of a module"),
+    ],
+)
+def test_bad_bounds_are_named(bounds: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        explore(lambda config: Scheduler(config), WORLDS["window"], **bounds)
+
+
+def test_a_world_whose_times_do_not_add_up_exactly_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"backfill_window: expected a multiple of 0.25 seconds in a small world, got 0.1"
+    ):
+        SmallWorld(name="odd", config=PoolConfig(max_units=1, backfill_window=0.1), kinds=(Kind(1),))
+    with pytest.raises(ValueError, match="tasks_max: expected an integer from 1 to 12, got 0"):
+        with_tasks("window", 0)
+
+
+def test_the_command_line_reports_as_text_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--pool", "window", "--tasks", "1", "--processes", "1", "--depth", "20"]
+    assert command_line.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "all with 1 task" in text
+    assert command_line.main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["counterexample"] is None
+    assert told["states"] == told["pools"][0]["states"] > 5
+    assert f"{told['states']:,}" in text
+
+
+def test_the_command_line_tells_a_counterexample(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "Scheduler", broken.LastInFirstOut)
+    assert command_line.main(["--pool", "strict order", "--processes", "1"]) == 1
+    text = capsys.readouterr().out
+    assert "Order does not hold in 'strict order'" in text
+    assert "config max_units=3" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--states", "0"], "argument --states: expected an integer ≥ 1, got '0'"),
+        (["--depth", "deep"], "argument --depth: expected an integer ≥ 1, got 'deep'"),
+        (["--seconds", "-1"], "argument --seconds: expected seconds > 0, got '-1'"),
+        (["--tasks", "13"], "argument --tasks: expected an integer from 1 to 12, got '13'"),
+        (["--pool", "ocean"], "argument --pool: expected one of 'strict order', 'first fit'"),
+    ],
+)
+def test_the_command_line_names_what_it_cannot_read(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(arguments)
+    assert stopped.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+# What the search finds
+
+
+def sees_again(make: Callable[[PoolConfig], Any], story: str) -> bool:
+    """Whether the scheduler does wrong, against the model, at the last event of the story and at none before."""
+    world = read_story(story)
+    lines = [line for line in story.splitlines() if line.startswith("crash") or " at=" in line]
+    crash = lines.index("crash") if "crash" in lines else None
+    scheduler, model = make(world.config), Model(world.config)
+    for number, event in enumerate(world.events):
+        if number == crash:
+            scheduler = type(scheduler).restore(world.config, list(scheduler.tasks()), scheduler.checkpoint())
+        try:
+            assert_same_commands(event, scheduler.step(event), model.step(event))
+            assert_same_state(scheduler, model)
+            assert_deadline_is_early_enough(scheduler, model)
+            if crash is None:
+                assert_same_counters(scheduler, model)
+        except Broken:
+            return number == len(world.events) - 1
+    return False
+
+
+FAULTS: dict[str, list[type[Model]]] = {
+    "strict order": [
+        broken.BelievesStaleWorkers,
+        broken.DeliversTwice,
+        broken.ForgetsCapacity,
+        broken.ForgetsRetries,
+        broken.ForgetsSequence,
+        broken.ForgetsTheTime,
+        broken.ForgetsToInterrupt,
+        broken.IgnoresDepth,
+        broken.IgnoresDrop,
+        broken.LastInFirstOut,
+        broken.LosesPlaces,
+        broken.NeverRetries,
+        broken.NeverSleeps,
+        broken.OneStartPerStep,
+        broken.Overcommits,
+        broken.PassesUnderStrictOrder,
+        broken.RefusesEarly,
+        broken.ReleasesOnInterrupt,
+        broken.ReusesEpochs,
+        broken.StartsTwice,
+    ],
+    "first fit": [broken.ForgetsWhoWaits, broken.NeverBackfills],
+    "window": [broken.DrainsLate, broken.NeverDrains],
+    "reservations": [
+        broken.CountsTicks,
+        broken.ExpiresEarly,
+        broken.ForgetsThePresent,
+        broken.GoesBackInTime,
+        broken.IgnoresReservations,
+        broken.MiscountsSpare,
+        broken.StartsExpired,
+    ],
+    "aging": [broken.IgnoresAging],
+    "queue depth": [broken.DropsOutcomes],
+    "retries": [broken.WakesLate],
+    "expiry": [broken.ExpiresTwice],
+    "tenants": [broken.ForgetsShares, broken.IgnoresTags],
+}
+
+
+@pytest.mark.parametrize(
+    ("pool", "faulty"),
+    [(pool, faulty) for pool, all_faulty in FAULTS.items() for faulty in all_faulty],
+    ids=lambda one: one if isinstance(one, str) else one.__name__,
+)
+def test_a_broken_model_is_found_out_in_few_events(pool: str, faulty: type[Model]) -> None:
+    report = explore(faulty, WORLDS[pool], states=1000)
+    assert report.counterexample is not None, report
+    assert len(report.counterexample.fault.events) <= 4
+    assert sees_again(faulty, report.counterexample.story)
+    assert not sees_again(Model, report.counterexample.story)
+
+
+def test_what_is_not_a_function_of_its_events_is_found_out() -> None:
+    report = explore(broken.RemembersOtherRuns, WORLDS["strict order"], states=1000)
+    assert report.counterexample is not None
+
+
+def test_a_policy_that_agrees_with_its_own_model_is_held_to_the_invariants() -> None:
+    world, lifo = WORLDS["strict order"], broken.LastInFirstOut
+    found = explore(lifo, world, reference=lifo, states=1000).counterexample
+    assert found is not None
+    assert found.fault.invariant == "Order"
+    assert "# Order is broken:" in found.story
+
+
+def test_a_scheduler_that_raises_is_found_out() -> None:
+    class Brittle(Scheduler):
+        def _cancelled(self, event: Cancelled, commands: list[Command]) -> None:
+            raise KeyError(event.task_id)
+
+    found = explore(Brittle, WORLDS["window"], states=100).counterexample
+    assert found is not None
+    assert found.fault.what.startswith("it raised KeyError")
+    assert read_story(found.story).events == found.fault.events
+    assert isinstance(found.fault.events[-1], Cancelled)
+
+
+# Methods of the scheduler's parts, with one mistake each
+
+
+def _no_promotion(self: Backfill, task_id: str, rank: int) -> None: ...
+
+
+def _not_released(self: Walk) -> None: ...
+
+
+def _joined_too_seldom(self: Walk, rank: int, task: ScheduledTask) -> None:
+    if self._head is None or rank < self._head[0] or task.units < self._bound:
+        self.settled = False
+
+
+def _ends_stay(self: Device, task: ScheduledTask) -> None:
+    self.free += task.units
+
+
+def _no_marks(self: Lot, checkpoint: Any) -> Any:
+    return iter(())
+
+
+def _no_finish_tags(self: FairShare, virtual_time: int, finish_tags: Any) -> None:
+    self.virtual_time = virtual_time
+
+
+def _comes_back_once_too_often(self: Scheduler, task: ScheduledTask, outcome: Outcome) -> bool:
+    return outcome.status is OutcomeStatus.RETURNED or (outcome.retryable and task.attempts <= 3)
+
+
+def _any_run_limit(original: Any) -> Any:
+    """A timer of an earlier run stops the present one."""
+
+    def is_live(self: Lot, timer: Any) -> bool:
+        task = self.tasks.get(timer[3])
+        if timer[2] == 1 and task is not None and task.state.value == "running":
+            return True
+        live: bool = original(self, timer)
+        return live
+
+    return is_live
+
+
+def _never_due(self: Timers) -> None:
+    return None
+
+
+def _terms_are_kept(original: Any) -> Any:
+    """Terms of a claim that is counted are never looked at again."""
+
+    def settle(self: Backfill, claim: Any, device: Device, now: float) -> None:
+        if not claim.counted:
+            original(self, claim, device, now)
+
+    return settle
+
+
+MISTAKES: dict[str, tuple[str, type, str, Any]] = {
+    "units come back and nobody looks": ("strict order", Walk, "released", _not_released),
+    "a new task that just fits waits": ("first fit", Walk, "joined", _joined_too_seldom),
+    "the end of a run stays in its device": ("reservations", Device, "release", _ends_stay),
+    "who waits is not restored": ("window", Lot, "_marks", _no_marks),
+    "shares are not restored": ("tenants", FairShare, "restore", _no_finish_tags),
+    "one attempt too many": ("queue depth", Scheduler, "_comes_back", _comes_back_once_too_often),
+    "an old run limit stops a new run": ("retries", Lot, "_is_live", _any_run_limit(Lot._is_live)),
+    "no deadline": ("expiry", Timers, "next_due", _never_due),
+    "terms of a claim are kept too long": ("window", Backfill, "settle", _terms_are_kept(Backfill.settle)),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_scheduler_is_found(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, owner, name, method = MISTAKES[mistake]
+    monkeypatch.setattr(owner, name, method)
+    found = explore(Scheduler, WORLDS[pool], states=3000).counterexample
+    assert found is not None
+    assert len(found.fault.events) <= 6
+    assert (found.fault.crash is not None) == ("restored" in mistake)
+    assert sees_again(Scheduler, found.story)
+    monkeypatch.undo()
+    assert not sees_again(Scheduler, found.story)
+
+
+# When two states count as one
+
+
+def told(step: Step, order: list[ScheduledTask]) -> list[object]:
+    """An answer without ids, epochs and times of its own."""
+    places = {task.id: place for place, task in enumerate(order)}
+    epochs = {task.id: task.epoch for task in order}
+
+    def one(command: Command) -> object:
+        match command:
+            case Enqueue(task=task) | Expire(task=task):
+                return type(command), places.get(task.id), task.attempts
+            case Start(task=task, device=device, epoch=epoch):
+                return Start, places.get(task.id), task.attempts, device, epoch - epochs.get(task.id, 0)
+            case Deliver(task_id=task_id, outcome=outcome):
+                return Deliver, places.get(task_id), outcome
+            case Interrupt(task_id=task_id, epoch=epoch, reason=reason):
+                return Interrupt, places.get(task_id), reason, epoch - epochs.get(task_id, 0)
+            case Reject(reason=reason):
+                return Reject, reason
+
+    return [one(command) for command in step.expected]
+
+
+class Pair:
+    """Two states that count as one, and what may happen in them."""
+
+    def __init__(self, world: SmallWorld, canon: Canon) -> None:
+        self.canon = canon
+        self.happenings = Happenings(world, canon)
+
+    def choices(self, state: Model) -> list[int]:
+        return self.happenings.choices(state, self.canon.describe_in_order(state)[1])
+
+    def take(self, state: Model, choice: int) -> tuple[Step, list[ScheduledTask]]:
+        order = self.canon.describe_in_order(state)[1]
+        return Step.of(state, self.happenings.event(state, order, choice)), order
+
+    def go_on_alike(self, one: Model, other: Model, rng: random.Random, length: int) -> None:
+        for _ in range(length):
+            assert self.choices(one) == self.choices(other)
+            choice = rng.choice(self.choices(one))
+            (step, order), (other_step, other_order) = self.take(one, choice), self.take(other, choice)
+            assert told(step, order) == told(other_step, other_order)
+            one, other = step.after, other_step.after
+            assert self.canon.describe(one) == self.canon.describe(other)
+
+
+def states_that_count_as_one_go_on_alike(world: SmallWorld, canon: Canon, walks: int) -> int:
+    """Random walks; where one comes to a state that counts as one seen before, both go on. Returns how often."""
+    pair, seen, count = Pair(world, canon), dict[int, Model](), 0
+    for seed in range(walks):
+        rng, state = random.Random(seed), Model(world.config)
+        for _ in range(25):
+            state = pair.take(state, rng.choice(pair.choices(state)))[0].after
+            other = seen.setdefault(fingerprint(canon.describe(state)), state)
+            if (other.now, other.known) != (state.now, state.known):
+                pair.go_on_alike(state, other, rng, 8)
+                count += 1
+    return count
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_states_that_count_as_one_go_on_alike(name: str) -> None:
+    world = with_tasks(name, 3)
+    assert states_that_count_as_one_go_on_alike(world, Canon(world.config), 25 * DEPTH) > 20
+
+
+def _forgetting(config: PoolConfig, **forgotten: Any) -> Canon:
+    canon = Canon(config)
+    for name, value in forgotten.items():
+        assert hasattr(canon, name)
+        setattr(canon, name, value)
+    return canon
+
+
+@pytest.mark.parametrize(
+    ("name", "forgotten"),
+    [
+        ("window", {"_bounded": False}),
+        ("window", {"_window": 1.0}),
+        ("aging", {"_age_max": None}),
+        ("aging", {"_age_max": 1.0}),
+        ("tenants", {"_shares": False}),
+    ],
+)
+def test_a_description_that_forgets_what_matters_is_found_out(name: str, forgotten: dict[str, Any]) -> None:
+    world = with_tasks(name, 3)
+    with pytest.raises(AssertionError):
+        states_that_count_as_one_go_on_alike(world, _forgetting(world.config, **forgotten), 200)
+
+
+def submitted(task_id: str, units: int = 1, priority: Priority = Priority.NORMAL, at: float = 0.0) -> Submitted:
+    return Submitted(TaskMetadata(task_id, ResourceCost(units), priority), at)
+
+
+def after(config: PoolConfig, *events: Any) -> Model:
+    model = Model(config)
+    for event in events:
+        model.step(event)
+    return model
+
+
+def test_clocks_ids_and_epochs_do_not_tell_states_apart() -> None:
+    config = PoolConfig(max_units=1)
+    early = after(config, submitted("a"), submitted("b"))
+    late = after(
+        config,
+        submitted("x"),
+        Finished("x", 1, Outcome(OutcomeStatus.RETURNED), 5.0),
+        submitted("y", at=7.0),
+        Tick(100.0),
+    )
+    assert Canon(config).describe(early) == Canon(config).describe(late)
+
+
+def test_what_matters_tells_states_apart() -> None:
+    config = PoolConfig(max_units=2, backfill_window=3)
+    ways = [
+        [submitted("a", 2), submitted("b", 1)],
+        [submitted("a", 2), submitted("b", 2)],
+        [submitted("a", 2), submitted("b", 1, Priority.HIGH)],
+        [submitted("a", 2), submitted("b", 1), Cancelled("a", 0.0)],
+        [submitted("a", 2), submitted("b", 1), CapacityChanged("0", 1, 0.0)],
+        [submitted("a", 1), submitted("b", 2), submitted("c", 1)],
+        [submitted("a", 1), submitted("b", 2), submitted("c", 1), Tick(1.0)],
+    ]
+    marks = {fingerprint(Canon(config).describe(after(config, *way))) for way in ways}
+    assert len(marks) == len(ways)
+
+
+def test_equal_devices_are_not_alike() -> None:
+    """Of two devices that fit equally well, the first is taken: what runs on which makes a difference."""
+    config = PoolConfig(devices={"a": 2, "b": 2})
+
+    def companion_of_the_next(first: Priority, third: Priority) -> Priority:
+        events = [submitted("1", priority=first), submitted("2"), submitted("3", priority=third)]
+        model = after(config, *events, Finished("2", 1, SUCCEEDED, 0.0), submitted("next"))
+        device = model.get("next").device  # type: ignore[union-attr]
+        return next(task.metadata.priority for task in model.known if task.device == device and task.id != "next")
+
+    assert companion_of_the_next(Priority.HIGH, Priority.LOW) is Priority.HIGH
+    assert companion_of_the_next(Priority.LOW, Priority.HIGH) is Priority.LOW
