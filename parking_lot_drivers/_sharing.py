@@ -281,7 +281,7 @@ class Sharing:
 
     async def _news(self) -> News:
         """Wait for news from outside, or until this host has too few tasks to choose from."""
-        if self._stale:
+        if self._stale and self._loop.accepting:  # a host that is stopping reads no window, however stale it is
             return News.WORK
         news = News.WORK
         self._hungry = anyio.Event()
