@@ -12,7 +12,7 @@ import attrs
 from parking_lot_core import Event, PoolConfig, ScheduledTask
 from parking_lot_core.testing.agreement import assert_same_state
 from parking_lot_core.testing.explore_events import Happenings, is_a_peek
-from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices, restored
+from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices, restored, twin
 from parking_lot_core.testing.explore_states import Canon, fingerprint
 from parking_lot_core.testing.explore_worlds import SmallWorld
 from parking_lot_core.testing.history import Broken
@@ -26,6 +26,8 @@ Path: TypeAlias = Sequence[int]
 """Choices, from the empty pool on."""
 
 _REMEMBERED_MAX = 4_000_000
+STUTTERS = 6  # one of so many events also happens right after one that changed nothing
+OTHER_WAYS = 8  # of so many other ways to a known state, one is looked at a little further
 
 
 @attrs.frozen
@@ -90,6 +92,10 @@ class Examiner:
     A scheduler that has gone the whole way from the empty pool takes each event, and so does one that was restored in
     the state, if it has ``restore``. Events that change nothing (stale, doubled, about strangers) happen to the same
     two one after the other; for each that does change something, another scheduler goes the whole way.
+
+    A scheduler may remember more than can be seen of it. So some events also happen to a scheduler that has just seen
+    one that changed nothing. And of the ways to a state, one is gone on from; but at the end of some of the others,
+    one more event is looked at.
     """
 
     def __init__(self, make: Make, world: SmallWorld, reference: type[Model] = Model) -> None:
@@ -148,29 +154,57 @@ class Examiner:
     # -- one state -----------------------------------------------------------------------------------------------
 
     def _expand(self, place: Place, source: int, found: Found) -> None:
-        idle = Idle(self, self.mark(place.model))
+        here = self.mark(place.model)
+        idle: list[Step] = []
+        changing: list[tuple[Step, int]] = []
         for choice in self._happenings.choices(place.model, place.order):
             found.transitions += 1
             step = Step.of(place.model, self._happenings.event(place.model, place.order, choice))
             if step.changes_nothing():
-                idle.take(step)
+                idle.append(step)
                 continue
             mark = self.mark(step.after)
-            self._take(step, mark, is_new=mark not in self._known)
+            changing.append((step, mark))
+            self._take(step, mark, choice)
             if mark not in self._known and not is_a_peek(choice):
                 self._remember(mark)
                 found.add(mark, choice, source)
+        waiting = Idle(self)
+        for step in idle:
+            waiting.take(step, here)
+        for number, (step, mark) in enumerate(changing):
+            if (mark ^ here) % STUTTERS == 0:
+                self._stutter(idle[(here + number) % len(idle)], step, mark)
 
-    def _take(self, step: Step, mark: int, *, is_new: bool) -> None:
+    def _stutter(self, idle: Step, step: Step, mark: int) -> None:
+        """An event that changes something, right after one that does not, to one that has gone the whole way."""
+        with blame((*self.events, idle.event, step.event)):
+            subject = self.arrive()
+            take(subject, idle.event)
+            counted = {name: count - step.before.counters[name] for name, count in idle.after.counters.items()}
+            step.after.counters = {name: count + counted[name] for name, count in step.after.counters.items()}
+            self.examine(step, subject, mark)
+
+    def _take(self, step: Step, mark: int, choice: int) -> None:
         events = (*self.events, step.event)
         with blame(events):
             subject = self.arrive()
             self.examine(step, subject, mark)
-            if is_new:
+            if mark not in self._known:
                 assert_same_state(subject, step.after)
         if hasattr(type(subject), "restore"):
             with blame(events, crash=len(self.events)):
                 self.examine_restored(step, restored(subject, self.world.config, step.before), mark)
+        if mark in self._known and (mark ^ choice) % OTHER_WAYS == 0:
+            self._look_further(step.after, subject, events, mark)
+
+    def _look_further(self, state: Model, subject: Any, events: tuple[Event, ...], number: int) -> None:
+        """One event more, of those that there are the one with this number."""
+        order = self._canon.describe_in_order(state)[1]
+        choices = self._happenings.choices(state, order)
+        step = Step.of(state, self._happenings.event(state, order, choices[number % len(choices)]))
+        with blame((*events, step.event)):
+            self.examine(step, subject, self.mark(step.after))
 
     def examine(self, step: Step, subject: Any, mark: int) -> None:
         """Raises ``Broken`` if ``subject`` does not take the event as the model did."""
@@ -205,40 +239,53 @@ class Examiner:
 class Idle:
     """Two schedulers in one state that take, one after the other, all the events that change nothing there."""
 
-    def __init__(self, examiner: Examiner, mark: int) -> None:
+    def __init__(self, examiner: Examiner) -> None:
         self._examiner = examiner
-        self._mark = mark
         self._live: Any = None
         self._restored: Any = None
         self._taken: list[Event] = []
         self._counted: dict[str, int] = {}
 
-    def take(self, step: Step) -> None:
-        """Let them take another. Raises ``Stop`` at a fault, without the events before it if they do not matter."""
+    def take(self, step: Step, mark: int) -> None:
+        """Let them take another, to the state of this mark. Raises ``Stop`` at a fault, with no event too many."""
         try:
-            self._take(step)
-        except Stop:
-            if self._taken:
-                Idle(self._examiner, self._mark)._take(Step.of(step.before, step.event))
-            raise
+            self._take(step, mark)
+        except Stop as stop:
+            raise self._shorter(step, stop) from None
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: Step, mark: int) -> None:
         examiner = self._examiner
         events = (*examiner.events, *self._taken, step.event)
         with blame(events):
             if self._live is None:
                 self._live = examiner.arrive()
-            self._add_counts(step)
-            examiner.examine(step, self._live, self._mark)
+            examiner.examine(self._counting_all(step), self._live, mark)
         if hasattr(type(self._live), "restore"):
             with blame(events, crash=len(examiner.events)):
                 if self._restored is None:
                     self._restored = restored(self._live, examiner.world.config, step.before)
-                examiner.examine_restored(step, self._restored, self._mark)
+                examiner.examine_restored(step, self._restored, mark)
         self._taken.append(step.event)
 
-    def _add_counts(self, step: Step) -> None:
-        """The model has not taken the events before this one."""
+    def _counting_all(self, step: Step) -> Step:
+        """The step as it counts here: the model has not taken the events before this one."""
         before, after = step.before.counters, step.after.counters
         self._counted = {name: self._counted.get(name, before[name]) + after[name] - before[name] for name in after}
-        step.after.counters = self._counted
+        counting = attrs.evolve(step, after=twin(step.after))
+        counting.after.counters = self._counted
+        return counting
+
+    def _shorter(self, step: Step, stop: Stop) -> Stop:
+        """Leave out what the fault does not need of the events that change nothing."""
+        needed = list(self._taken)
+        for event in self._taken:
+            fewer = [other for other in needed if other is not event]
+            again = Idle(self._examiner)
+            try:
+                for each in (*fewer, step.event):
+                    repeated = Step.of(step.before, each)
+                    again._take(repeated, self._examiner.mark(repeated.after))
+            except Stop as shorter:
+                if shorter.fault.events[-1] is step.event:
+                    needed, stop = fewer, shorter
+        return stop

@@ -290,9 +290,6 @@ def test_a_scheduler_that_raises_is_found_out() -> None:
 # Methods of the scheduler's parts, with one mistake each
 
 
-def _no_promotion(self: Backfill, task_id: str, rank: int) -> None: ...
-
-
 def _not_released(self: Walk) -> None: ...
 
 
@@ -368,6 +365,26 @@ def test_a_mistake_in_the_scheduler_is_found(mistake: str, monkeypatch: pytest.M
     assert sees_again(Scheduler, found.story)
     monkeypatch.undo()
     assert not sees_again(Scheduler, found.story)
+
+
+def test_what_an_event_that_changes_nothing_changes_unseen_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelling nobody makes the next small task wait. What is seen of the lot is as it was."""
+
+    def cancelled(self: Scheduler, event: Cancelled, commands: list[Command]) -> None:
+        if self.get(event.task_id) is None:
+            self._lot.walk._bound = 0
+        original(self, event, commands)
+
+    original = Scheduler._cancelled
+    monkeypatch.setattr(Scheduler, "_cancelled", cancelled)
+    config = PoolConfig(max_units=3, backfill_window=float("inf"))
+    world = SmallWorld(name="unseen", config=config, kinds=(Kind(2), Kind(1)))
+    found = explore(Scheduler, world, states=2000).counterexample
+    assert found is not None
+    *_, cancel, small = found.fault.events
+    assert isinstance(cancel, Cancelled)
+    assert isinstance(small, Submitted)
+    assert sees_again(Scheduler, found.story)
 
 
 # When two states count as one
