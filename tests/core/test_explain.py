@@ -96,6 +96,10 @@ def test_every_reason_with_its_numbers(
     assert str(why) == sentence
 
 
+def test_a_task_that_is_unknown_has_no_explanation() -> None:
+    assert Scheduler(PoolConfig(max_units=8)).explain("nobody") is None
+
+
 def test_a_head_knows_when_it_starts_at_the_latest() -> None:
     assert explained("head", RUNS_UNTIL_60, HEAD).starts_by == 60
 

@@ -393,3 +393,14 @@ def test_the_value_of_an_outcome_passes_through_untouched() -> None:
     (delivered,) = scheduler.step(finish("a", at=1, value=value))
     assert delivered.outcome == Outcome(OutcomeStatus.SUCCEEDED, value=value)
     assert delivered.outcome.value is value
+
+
+def test_a_task_with_more_attempts_than_are_allowed_now_is_given_up() -> None:
+    """The pool allows fewer than it did before the restart."""
+    assert (
+        Play(PoolConfig(max_units=8, max_attempts=2))
+        >> offer("a", 7, epoch=5, attempts=5)
+        << Start("a", epoch=6, attempts=6)
+        >> finish("a", 6, FAILED, at=1)
+        << Deliver("a", FAILED)
+    )

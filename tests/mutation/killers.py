@@ -37,6 +37,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_windows", ()),
     ("test_restore", ()),
     ("test_fair_share", ()),
+    ("test_ranking", ()),
     ("test_timers", ()),
     ("test_explain", ("explain",)),
     ("test_traces", ()),
@@ -44,6 +45,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_corners", ()),
     ("test_tree", TREE),
     ("test_line:test_a_short_line_answers_as_a_sorted_list_would", TREE),
+    ("test_views:test_sizes,test_positions_count_the_tasks_that_wait_for_units", ()),
     ("test_views", ("explain",)),
 )
 # More random worlds, and longer lines, for what has survived all else.
@@ -91,7 +93,7 @@ def tests(suites: tuple[tuple[str, tuple[str, ...]], ...], changed: str) -> Iter
                 raise
             continue
         for test, call in _calls(module):
-            if not only or test.split("[")[0] == only:
+            if not only or test.split("[")[0] in only.split(","):
                 yield f"{name}::{test}", call
 
 
