@@ -1,4 +1,4 @@
-"""Those who live in a world: hosts, which schedule the lot, and clients, which only use it. Each dies and comes back."""
+"""Who lives in a world: hosts, which schedule the lot, and clients, which only use it. Each dies and comes back."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Executor(TaskExecutor):
     async def _report_again(self, context: TaskContext, delay: float) -> None:
         """Once it is over, claim a success that never was; under the same start, so that nobody may listen."""
         loop = self._process.pool._loop
-        while loop.runs.alive(context.task_id, context.epoch):
+        while loop.runs.alive(context.task_id, context.epoch):  # noqa: ASYNC110
             await anyio.sleep(0.01)
         await anyio.sleep(delay)
         self._world.count("finish reported again")
@@ -161,7 +161,7 @@ class Inhabitant(abc.ABC):
             await self.pause()
             await anyio.sleep(self.world.restart_delay())
 
-    async def pause(self) -> None:
+    async def pause(self) -> None:  # noqa: B027
         """Wait until there is a reason to begin again."""
 
     async def _life(self, process: Any, ended: anyio.Event) -> None:
@@ -359,7 +359,7 @@ class Client(Inhabitant):
 
     async def stay(self) -> None:
         """Leave when everything is answered."""
-        while not self.content:
+        while not self.content:  # noqa: ASYNC110
             await anyio.sleep(0.2)
 
     async def _live(self, process: Process) -> None:
@@ -388,11 +388,12 @@ class Client(Inhabitant):
             elif spec is not None and intent.what == "await":
                 self.busy.pop(intent, None)
                 await self.see(spec.task_id, lambda: client.wait(spec.task_id))
-            elif spec is not None:
-                if await self.submit(process.name, spec, lambda: client.submit({"task": spec.key}, **spec.options())):
-                    self.awaited[spec.task_id] = None
-                    self.busy.pop(intent, None)
-                    await self.see(spec.task_id, lambda: client.wait(spec.task_id))
+            elif spec is not None and await self.submit(
+                process.name, spec, lambda: client.submit({"task": spec.key}, **spec.options())
+            ):
+                self.awaited[spec.task_id] = None
+                self.busy.pop(intent, None)
+                await self.see(spec.task_id, lambda: client.wait(spec.task_id))
         except (StoreError, UnknownTask) as error:
             self.world.note(process.name, f"{intent.what}: {error}")
         self.busy.pop(intent, None)

@@ -89,7 +89,7 @@ class Intent:
 
 @attrs.frozen
 class Blow:
-    """A fault of a whole process, or of the machine: ``kill``, ``freeze``, ``stop`` (in order), ``jump`` (the clock)."""
+    """A fault of a process, or of the machine: ``kill``, ``freeze``, ``stop`` (in order), ``jump`` (of the clock)."""
 
     at: float
     what: str

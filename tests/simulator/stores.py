@@ -1,9 +1,8 @@
-"""The lots of simulated worlds: the real stores, with names for their calls. Memory is what no process takes with it."""
+"""The lots of simulated worlds: the real stores, and names for their calls. Memory is what no process takes with it."""
 
 from __future__ import annotations
 
 import functools
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -153,7 +152,7 @@ class HostsQueue(SharedSqliteQueue):
 
     names: Callable[[], str]
 
-    def _new_name(self, hostname: str, pid: int) -> str:  # noqa: ARG002
+    def _new_name(self, hostname: str, pid: int) -> str:
         return self.names()
 
 
@@ -213,7 +212,8 @@ class Lot:
             if in_file[place]:
                 if not file.exists():
                     file.write_bytes(_template(self.shared))
-                self._looks[place] = sqlite3.connect(file, isolation_level=None)
+                look = self._looks[place] = sqlite3.connect(file, isolation_level=None)
+                look.execute("PRAGMA synchronous = OFF")
 
     @property
     def posted_from_outside(self) -> bool:

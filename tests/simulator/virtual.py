@@ -179,7 +179,7 @@ class OnAsyncio:
 
     name = "asyncio"
 
-    def __init__(self, seed: int) -> None:  # noqa: ARG002 (asyncio has no choices of its own)
+    def __init__(self, seed: int) -> None:
         self._loop = _Loop()
 
     def now(self) -> float:

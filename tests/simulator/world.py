@@ -104,7 +104,7 @@ class World:
 
     def dies_at(self, process: Process, where: str) -> bool:
         """Whether the process dies at this gap."""
-        if self.calm:
+        if self.calm or self.over:
             return False
         self.gaps += process.name.startswith("host-0")
         if self.plan.die_at:
