@@ -16,6 +16,7 @@ from parking_lot_core import Outcome, OutcomeStatus, PoolConfig, Priority
 
 QUARTERS = 4  # per second
 TASKS_MAX = 12
+SECONDS_MAX = 1000
 
 SUCCEEDED = Outcome(OutcomeStatus.SUCCEEDED)
 FAILED = Outcome(OutcomeStatus.FAILED, error="boom")
@@ -52,7 +53,8 @@ class SmallWorld:
         lead_max: nothing is submitted for a tenant whose fair-share tags are so many units ahead of virtual time.
         step: seconds that pass at a time, besides going to the moments at which something comes true.
 
-    Raises ``ValueError`` for a duration that is no multiple of 0.25 s, or a ``tasks_max`` out of range.
+    Raises ``ValueError`` for a duration that is no multiple of 0.25 s or longer than 1000 s, and for a ``tasks_max`` out
+    of range.
     """
 
     name: str
@@ -70,8 +72,9 @@ class SmallWorld:
         if not 1 <= self.tasks_max <= TASKS_MAX:
             raise ValueError(f"tasks_max: expected an integer from 1 to {TASKS_MAX}, got {self.tasks_max!r}")
         for name, seconds in self._durations():
-            if seconds < 0 or seconds * QUARTERS % 1:
-                raise ValueError(f"{name}: expected a multiple of 0.25 seconds in a small world, got {seconds!r}")
+            if not 0 <= seconds <= SECONDS_MAX or seconds * QUARTERS % 1:
+                allowed = f"a multiple of 0.25 seconds, at most {SECONDS_MAX}, in a small world"
+                raise ValueError(f"{name}: expected {allowed}, got {seconds!r}")
 
     def _durations(self) -> Iterator[tuple[str, float]]:
         pool, infinity = self.config, float("inf")
