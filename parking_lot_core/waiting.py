@@ -26,7 +26,7 @@ class Waiting:
         """The task's rank at present."""
         level: int = task.metadata.priority
         if self._levels:
-            level += self._levels.get(task.metadata.id, 0)
+            level += self._levels[task.metadata.id]
         return rank_of(level, task.tag, task.sequence)
 
     def in_line(self, task_id: str) -> bool:
@@ -85,7 +85,7 @@ class Waiting:
     def next_promotion_at(self, task: ScheduledTask) -> float:
         """When the task gains its next class."""
         assert self._aging is not None
-        return promotion_at(task, self._levels.get(task.metadata.id, 0) + 1, self._aging)
+        return promotion_at(task, self._levels[task.metadata.id] + 1, self._aging)
 
     def _await_promotion(self, task: ScheduledTask) -> None:
         if task.metadata.priority + self._levels[task.metadata.id] < Priority.CRITICAL:

@@ -38,6 +38,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_restore", ()),
     ("test_fair_share", ()),
     ("test_ranking", ()),
+    ("test_books", ()),
     ("test_timers", ()),
     ("test_explain", ("explain",)),
     ("test_traces", ()),
