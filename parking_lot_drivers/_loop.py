@@ -41,7 +41,7 @@ from parking_lot_drivers._sharing import Sharing
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask, Input, Plan, Word
 from parking_lot_drivers.clock import Clock
-from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, TaskTooLarge
+from parking_lot_drivers.errors import DuplicateTask, PoolClosed, QueueFull, StoreUnavailable, SubmitError, TaskTooLarge
 from parking_lot_drivers.ports import Batch, Loaded, Mailbox, Message, SetAside, TaskExecutor, TaskQueue
 from parking_lot_drivers.shared_ports import SharedQueue
 
@@ -157,6 +157,19 @@ class Loop:
                 ticket = self.admission.find(task_id) or elsewhere
             if ticket is not None or message is not None or admission is self.admission:
                 return ticket or message
+
+    async def knows(self, task_id: str) -> bool:
+        """Whether the lot has, or had, this task for good: also one that is just being saved, if that succeeds.
+
+        Raises ``StoreError``, also if it does not succeed: then nobody knows it.
+        """
+        found = await self.find(task_id)
+        if isinstance(found, Ticket):
+            try:
+                await found.answered()
+            except (SubmitError, PoolClosed):
+                return False
+        return found is not None
 
     async def _find_elsewhere(self, task_id: str) -> Ticket | None:
         """The ticket of a task of a shared queue that this host does not have."""

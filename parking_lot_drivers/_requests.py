@@ -74,7 +74,7 @@ class Requests:
     async def _hand_over(self, request: Request) -> None:
         if request.task is None:
             self._loop.put(Word(Cancelled(request.task_id, self._clock.now()), request.number))
-        elif await self._loop.find(request.task_id) is not None:
+        elif await self._loop.knows(request.task_id):
             # The same key was submitted before: same task, same answer.
             self._loop.put(Word(Tick(self._clock.now()), request.number))
         else:

@@ -410,7 +410,7 @@ class Sharing:
         """A cancellation is for the host that holds the task; whoever is first may cancel a task that waits."""
         loop, now = self._loop, self._loop.clock.now()
         if request.task is not None:
-            if await loop.find(request.task_id) is not None:
+            if await loop.knows(request.task_id):
                 loop.put(Word(Tick(now), request.number))  # the same key was submitted before: same task, same answer
             else:
                 loop.put(Ask(request.task, request.payload, request.mailbox, Ticket(request.task_id), request.number))

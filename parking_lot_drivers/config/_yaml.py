@@ -31,8 +31,8 @@ def parse(text: str) -> object:
         raise Unreadable(f"{where}broken YAML: {context}{error.problem}") from None
     except Unreadable:
         raise
-    except (ValueError, OverflowError):  # PyYAML takes "\\UFFFFFFFF" for a character
-        raise Unreadable(r'broken YAML: a "\U" in quotes with a number that no character has') from None
+    except (ValueError, OverflowError) as error:  # PyYAML takes "\UFFFFFFFF" for a character, %YAML 9…9 for a version
+        raise Unreadable(f"broken YAML: an escape or a number is out of range: {error}") from None
 
 
 class _Loader(yaml.SafeLoader):

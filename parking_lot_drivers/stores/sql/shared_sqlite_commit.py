@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+import attrs
 from sqlalchemy import Connection
 
 from parking_lot_core import Checkpoint, OutcomeStatus, ScheduledTask, TaskState
@@ -43,6 +44,7 @@ class SharedSqliteCommit:
     ) -> None:
         self._sql = sql
         self._common = common
+        self._connection = connection
         self._cursor = connection.connection.cursor()
         self._pool = pool
         self._host = host
@@ -61,6 +63,8 @@ class SharedSqliteCommit:
                 "was saved: load the queue again"
             )
         gone = self._remove(batch, strict=strict)
+        if mailbox is not None and batch.added and not strict:
+            batch = self._without_ended(batch, mailbox)
         if mailbox is not None:
             self._deliver(batch, mailbox, gone, strict=strict)
         if self._budget is not None:
@@ -94,6 +98,14 @@ class SharedSqliteCommit:
         if self._policy.audit and self._trail:
             SQLITE.execute_rows(self._cursor, self._sql.record, self._trail)
         return Saved(lost=self._lost, payloads=self._payloads)
+
+    def _without_ended(self, batch: Batch, mailbox: MailboxSql) -> Batch:
+        """The batch without new tasks that have outcomes: they came and went since this host looked for them."""
+        ended = mailbox.ended(self._connection, [stored.task.id for stored in batch.added])
+        if not ended:
+            return batch
+        self._lost.update(dict.fromkeys(sorted(ended), Loss.DUPLICATE))
+        return attrs.evolve(batch, added=[stored for stored in batch.added if stored.task.id not in ended])
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
