@@ -89,13 +89,14 @@ def explain(
         return Explanation(task_id=task.id, reason=Reason.TOO_LARGE_NOW, **marks)  # type: ignore[arg-type]
     claimed = [device for device in usable if device.claim is not None and device.claim.task is task]
     device = claimed[0] if claimed else backfill.best(task, usable)
+    assert device.claim is not None, "a walk has passed over a device that the task could have claimed"
     short = max(0, task.units - device.free)
     shadow = device.shadow(task.units) if claimed and backfill.bounded else None
     return Explanation(
         task_id=task.id,
         reason=Reason.FIRST_IN_LINE if claimed else Reason.BEHIND if short else Reason.HELD_BACK,
         device=device.name,
-        ahead=None if claimed or device.claim is None else device.claim.task.id,
+        ahead=None if claimed else device.claim.task.id,
         units_short=short,
         starts_by=None if shadow is None else max(now, shadow.end),
         **marks,  # type: ignore[arg-type]

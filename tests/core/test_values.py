@@ -14,6 +14,7 @@ from parking_lot_core import (
     Checkpoint,
     DeviceRecord,
     DeviceView,
+    Explanation,
     MailboxKey,
     Move,
     Outcome,
@@ -212,6 +213,8 @@ def test_what_a_checkpoint_and_an_explanation_hold_is_said_by_name() -> None:
         Checkpoint(1.0)  # type: ignore[misc]
     with pytest.raises(TypeError):
         DeviceRecord("a", 1, 1, 1)  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Explanation("a", Reason.RUNNING)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
