@@ -95,7 +95,11 @@ class Asking:
         try:
             await ask.ticket.answered()
         except DuplicateTask:  # another process was faster
-            found = await self._loop.find(task.metadata.id) if task.again_is_fine else None
+            if not task.again_is_fine:
+                raise
+            # Until its next turn, the loop still has this very submission under that id.
+            await self._loop.until(lambda: self._loop.admission.find(task.metadata.id) is not ask.ticket)
+            found = await self._loop.find(task.metadata.id)
             if found is None:
                 raise
             return await _acknowledged(task, found)

@@ -1,4 +1,4 @@
-"""The fault simulator: whole pools in virtual time, in worlds that are drawn from seeds, and everything that may go wrong.
+"""The fault simulator: whole pools in virtual time, in worlds drawn from seeds, and everything that may go wrong.
 
     python -m tests.simulator --seeds 1000                 # run worlds 0 to 999; exit status 1 if one is at fault
     python -m tests.simulator --seed 340 --trace           # what happened in one of them
@@ -26,10 +26,11 @@ one; that what was acknowledged is in the lot or has ended; that nothing raises 
 end, and within a computed time (``bound.py``) everything has to come to its end, and everybody who waits to be told.
 
 **To replay**, run the seed with ``--trace``: the same seed gives the same trace, byte for byte, whatever the process
-and the seed of its hashes; each backend has its own order of things that could happen at once. A line tells the virtual
-time, who, and what: ``begins``, ``is open`` and ``ends`` are programs; ``commit``, ``save``, ``deliver`` and ``enqueue``
-calls to the store, with what they write; ``...`` a fault of the call before it; ``start`` and ``end`` are runs with their
-epochs as the executor sees them; ``mailbox`` is an outcome when the observer first sees it.
+and the seed of its hashes; each backend has its own order of things that could happen at once. A line tells the time
+(virtual seconds), who, and what: ``begins``, ``is open`` and ``ends`` are of programs; ``commit``, ``save``,
+``deliver`` and ``enqueue`` are calls to the store, with what they write; ``...`` is a fault, of the call before it;
+``start`` and ``end`` are runs with their epochs, as the executor sees them; ``mailbox`` is an outcome, when the
+observer first sees it.
 
 What is not simulated: power cuts and torn pages (SQLite's business; the tests of the stores kill real processes), and
 a stop in the midst of a statement.

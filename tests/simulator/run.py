@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from tests.simulator.plan import Plan, draw
-from tests.simulator.virtual import OnAsyncio, OnTrio, Stuck
+from tests.simulator.virtual import OnAsyncio, OnTrio, Stuck, uncollected
 from tests.simulator.world import World
 
 # A world takes some tenths of a second.
@@ -147,22 +147,27 @@ def play(plan: Plan, backend: str = "asyncio", given: str = "") -> Run:
     logger = logging.getLogger("parking_lot")
     silent, logger.disabled = logger.disabled, True
     try:
-        with tempfile.TemporaryDirectory(prefix="parking-lot-", dir=_folder()) as folder:
-            loop = BACKENDS[backend](plan.seed)
-            world = World(plan, loop, Path(folder))
-            try:
-                with _patience():
-                    loop.run(world.run)
-            except (Stuck, trio.TrioInternalError) as error:
-                stuck = error if isinstance(error, Stuck) else error.__cause__
-                if not isinstance(stuck, Stuck):
-                    raise
-                world.observer.violation("liveness", f"{stuck}, at {world.now():.5f} s")
-            finally:
-                world.over = True
-                world.close()
+        with uncollected():
+            return _play(plan, backend, given)
     finally:
         logger.disabled = silent
+
+
+def _play(plan: Plan, backend: str, given: str) -> Run:
+    with tempfile.TemporaryDirectory(prefix="parking-lot-", dir=_folder()) as folder:
+        loop = BACKENDS[backend](plan.seed)
+        world = World(plan, loop, Path(folder))
+        try:
+            with _patience():
+                loop.run(world.run)
+        except (Stuck, trio.TrioInternalError) as error:
+            stuck = error if isinstance(error, Stuck) else error.__cause__
+            if not isinstance(stuck, Stuck):
+                raise
+            world.observer.violation("liveness", f"{stuck}, at {world.now():.5f} s")
+        finally:
+            world.over = True
+            world.close()
     if world.errors:
         raise world.errors[0]
     return Run(

@@ -99,7 +99,7 @@ def _do_not_fence(patch: Patch) -> None:
 
 
 def _do_not_ask_for_the_budget(patch: Patch) -> None:
-    patch.setattr(SharedSqliteCommit, "_granted", lambda self, batch: batch)
+    patch.setattr(SharedSqliteCommit, "_granted", lambda _, batch: batch)
 
 
 def _drop_tickets(patch: Patch) -> None:
@@ -113,7 +113,7 @@ def _drop_tickets(patch: Patch) -> None:
 
 def _stop_listening(patch: Patch) -> None:
     """An outcome is saved, and nobody is told."""
-    patch.setattr(Ticket, "deliver", lambda self, delivery: None)
+    patch.setattr(Ticket, "deliver", lambda *_: None)
 
 
 @pytest.mark.parametrize(

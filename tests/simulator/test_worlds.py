@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator import run_seeds, simulate
+from tests.simulator import Run, run_seeds, simulate
 from tests.simulator.__main__ import main
 from tests.simulator.plan import short
 from tests.simulator.run import BACKENDS, play

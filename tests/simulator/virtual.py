@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import selectors
+import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextvars import Context, ContextVar, copy_context
@@ -192,7 +193,7 @@ class OnAsyncio:
         async def first() -> None:
             await main()
 
-        with _scopes_in_order(), _uncollected():
+        with _scopes_in_order():
             try:
                 self._loop.run_until_complete(first())
             finally:
@@ -315,18 +316,17 @@ class OnTrio:
         before = trio_run._ALLOW_DETERMINISTIC_SCHEDULING
         trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
         trio_run._r.seed(f"simulation {self._seed}")
-        with _uncollected():
-            try:
-                trio.run(first, clock=self._clock.trio, instruments=[gate])
-            except trio.TrioInternalError as error:
-                if not isinstance(error.__cause__, _Abandoned):
-                    raise
-            finally:
-                trio_run._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
-                for task in gate.left:
-                    for nursery in task.child_nurseries:
-                        nursery._children.clear()  # or it would complain
-                throw_away(task.coro.coroutine for task in gate.left)  # type: ignore[attr-defined]
+        try:
+            trio.run(first, clock=self._clock.trio, instruments=[gate])
+        except trio.TrioInternalError as error:
+            if not isinstance(error.__cause__, _Abandoned):
+                raise
+        finally:
+            trio_run._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
+            for task in gate.left:
+                for nursery in task.child_nurseries:
+                    nursery._children.clear()  # or it would complain
+            throw_away(task.coro.coroutine for task in gate.left)  # type: ignore[attr-defined]
         if errors:
             raise errors[0]
 
@@ -335,19 +335,34 @@ class OnTrio:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Weak references must not depend on when the collector last ran."""
+def uncollected() -> Iterator[None]:
+    """Around a run and its end: weak references must not depend on when the collector last ran.
+
+    In the end, what is left of killed processes is collected, and what it still has to say is not heard.
+    """
     was_on = gc.isenabled()
     gc.disable()
+    gc.freeze()
     try:
         yield
     finally:
-        if was_on:
-            gc.enable()
+        hook, sys.unraisablehook = sys.unraisablehook, _ignore
+        try:
+            gc.collect()
+        finally:
+            sys.unraisablehook = hook
+            gc.unfreeze()
+            if was_on:
+                gc.enable()
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 def throw_away(left: Iterable[Coroutine[Any, Any, Any] | Any]) -> None:
     """Close coroutines that will never be resumed, however much they resist."""
+    hook, sys.unraisablehook = sys.unraisablehook, _ignore
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # some never began
         for coroutine in left:
@@ -357,3 +372,4 @@ def throw_away(left: Iterable[Coroutine[Any, Any, Any] | Any]) -> None:
                 except BaseException:  # it awaits something in a ``finally``, or misses its event loop
                     continue
                 break
+    sys.unraisablehook = hook
