@@ -26,6 +26,7 @@ FILES = (
     "test_restore",
     "test_fair_share",
     "test_ranking",
+    "test_devices",
     "test_books",
     "test_timers",
     "test_tree",

@@ -66,10 +66,10 @@ def test_compacting_drops_what_is_stale_or_doubled_and_keeps_the_rest_in_order()
 def test_compacting_waits_until_it_is_worth_its_while() -> None:
     """Up to four timers a task, and some for nothing, are let be: so compacting costs little for each timer set."""
     dead = tuple(f"t{n}" for n in range(1, 200))
-    few, many = timers(*range(104), dead=dead), timers(*range(105), dead=dead)
-    for made in (few, many):
+    fewer, few, many = (timers(*range(count), dead=dead) for count in (50, 104, 105))
+    for made in (fewer, few, many):
         made.compact(10)
-    assert (len(few._heap), len(many._heap)) == (104, 0)
+    assert (len(fewer._heap), len(few._heap), len(many._heap)) == (50, 104, 0)
     assert (few.earliest, many.earliest) == (0, math.inf)
 
 

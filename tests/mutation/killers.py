@@ -38,6 +38,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_restore", ()),
     ("test_fair_share", ()),
     ("test_ranking", ()),
+    ("test_devices", ()),
     ("test_books", ()),
     ("test_timers", ()),
     ("test_explain", ("explain",)),
@@ -45,7 +46,10 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_vectors:test_the_scheduler_answers_every_vector", ()),
     ("test_corners", ()),
     ("test_tree", TREE),
-    ("test_line:test_a_short_line_answers_as_a_sorted_list_would", TREE),
+    (
+        "test_line:test_a_short_line_answers_as_a_sorted_list_would,test_what_is_not_in_the_line_cannot_be_removed",
+        TREE,
+    ),
     ("test_views:test_sizes,test_positions_count_the_tasks_that_wait_for_units", ()),
     ("test_views", ("explain",)),
 )
