@@ -112,6 +112,7 @@ def test_any_json_file(text: bytes) -> None:
 @given(scribbled(yaml.safe_dump(VALID).encode()))
 @example(rb'pools: "\UFFFFFFFF"')
 @example(rb'pools: "\U00110000"')
+@example(b"%YAML " + b"9" * 5000 + b".1\n---\na: b")
 @example(b"pools: &x {a: *x}")
 @example(b"pools: !!python/object/apply:os.system [x]")
 @example(b"pools: !!set {a, b}")
