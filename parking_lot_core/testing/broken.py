@@ -21,6 +21,7 @@ from parking_lot_core import (
     PoolConfig,
     ScheduledTask,
     Start,
+    TaskState,
     Tick,
 )
 from parking_lot_core._values import evolve
@@ -135,6 +136,14 @@ class NeverRetries(Model):
 
     def waiting(self) -> list[ScheduledTask]:
         return [task for task in super().waiting() if not task.epoch]
+
+
+class IgnoresDelays(Model):
+    """Starts tasks before the moment until which they were to wait."""
+
+    def waiting(self) -> list[ScheduledTask]:
+        parked = [task for task in self.known if task.state is TaskState.PARKED]
+        return sorted(parked, key=lambda task: (-self._class(task), task.tag, task.sequence))
 
 
 class LosesPlaces(Model):

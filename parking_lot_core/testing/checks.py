@@ -233,7 +233,10 @@ class Policy(Check):
 
 
 class Order(Policy):
-    """5. Nothing starts while a task of higher rank is eligible, fits the same device and asks for no more."""
+    """5. Nothing starts while a task of higher rank is eligible, fits the same device and asks for no more.
+
+    What starts is eligible itself: no delay that was saved with it holds it back.
+    """
 
     def command(self, command: Command) -> None:
         if isinstance(command, Enqueue):
@@ -241,6 +244,8 @@ class Order(Policy):
             if place(row) != place(command.task):
                 raise Broken("Order", f"{say(command)}: it loses its place {place(row)} and gets {place(command.task)}")
         if isinstance(command, Start) and (task := self.history.rows.get(command.task.id)) is not None:
+            if task.ready_at is not None and task.ready_at > self.history.now:
+                raise Broken("Order", f"{say(command)} at {self.history.now}, but it waits until {task.ready_at}")
             free = self.history.free(command.device)
             for other in self.history.eligible():
                 if self.history.rank(other) >= self.history.rank(task):

@@ -142,6 +142,7 @@ FAULTS: tuple[tuple[Property, type[Model], Climate], ...] = (
     (properties.order, broken.LosesPlaces, CROWD),
     (properties.order, broken.IgnoresAging, CROWD),
     (properties.order, broken.IgnoresTags, CROWD),
+    (properties.order, broken.IgnoresDelays, ANY),
     (properties.work_conservation, broken.OneStartPerStep, CROWD),
     (properties.work_conservation, broken.NeverBackfills, CROWD),
     (properties.no_delay, broken.IgnoresReservations, ONE_DEVICE),

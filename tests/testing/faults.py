@@ -23,6 +23,7 @@ FAULTS: tuple[tuple[str, type[Model], Climate], ...] = (
     ("Depth", broken.RefusesEarly, ANY),
     ("Order", broken.LastInFirstOut, CROWD),
     ("Order", broken.IgnoresTags, CROWD),
+    ("Order", broken.IgnoresDelays, ANY),
     ("WorkConservation", broken.OneStartPerStep, CROWD),
     ("WorkConservation", broken.NeverBackfills, CROWD),
     ("NoDelay", broken.MiscountsSpare, TIMELY),
