@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import math
+import sys
 
 import attrs
 
@@ -11,6 +11,9 @@ from parking_lot_core._values import value
 
 # Whole numbers up to here are the same in every language and in JSON.
 _UNITS_MAX = 2**53
+
+# Times are floats. An integer past their range would fail where it is added to one.
+_SECONDS_MAX = sys.float_info.max
 
 
 class Priority(enum.IntEnum):
@@ -108,11 +111,11 @@ class TaskMetadata:
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise ValueError(f"id: expected a non-empty string, got {self.id!r}")
-        if self.run_timeout is not None and not 0 < self.run_timeout < math.inf:
+        if self.run_timeout is not None and not 0 < self.run_timeout <= _SECONDS_MAX:
             raise ValueError(f"run_timeout: expected seconds > 0, got {self.run_timeout!r}")
-        if self.start_by is not None and not math.isfinite(self.start_by):
+        if self.start_by is not None and not -_SECONDS_MAX <= self.start_by <= _SECONDS_MAX:
             raise ValueError(f"start_by: expected seconds since the Unix epoch, got {self.start_by!r}")
-        if self.not_before is not None and not math.isfinite(self.not_before):
+        if self.not_before is not None and not -_SECONDS_MAX <= self.not_before <= _SECONDS_MAX:
             raise ValueError(f"not_before: expected seconds since the Unix epoch, got {self.not_before!r}")
         if type(self.max_attempts) is not int or self.max_attempts < 0:
             raise ValueError(f"max_attempts: expected an integer ≥ 0, got {self.max_attempts!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from typing import Any
 
 import attrs
@@ -72,6 +73,9 @@ def test_words_that_people_read_stay_as_they_are() -> None:
 
 # Bounds
 
+LARGEST = sys.float_info.max
+PAST_FLOATS = 10**400
+
 
 @pytest.mark.parametrize("units", [1, 2, 2**53 - 1, 2**53])
 def test_a_cost_is_a_whole_number_that_json_can_carry(units: int) -> None:
@@ -87,16 +91,16 @@ def test_any_other_cost_is_refused(units: Any) -> None:
 
 ALLOWED: list[tuple[str, list[Any]]] = [
     ("id", ["a", "0", "ü/…"]),
-    ("run_timeout", [None, 5e-324, 0.25, 1e300, 1]),
-    ("start_by", [None, -1.0, 0, 0.0, 1e300]),
-    ("not_before", [None, -1.0, 0, 0.0, 1e300]),
+    ("run_timeout", [None, 5e-324, 0.25, 1, LARGEST]),
+    ("start_by", [None, -LARGEST, -1.0, 0, 0.0, LARGEST]),
+    ("not_before", [None, -LARGEST, -1.0, 0, 0.0, LARGEST]),
     ("max_attempts", [0, 1, 10**9]),
 ]
 REFUSED: list[tuple[str, list[Any], str]] = [
     ("id", ["", None, 7, b"a"], "a non-empty string"),
-    ("run_timeout", [0, 0.0, -1, math.inf, math.nan], "seconds > 0"),
-    ("start_by", [math.inf, -math.inf, math.nan], "seconds since the Unix epoch"),
-    ("not_before", [math.inf, -math.inf, math.nan], "seconds since the Unix epoch"),
+    ("run_timeout", [0, 0.0, -1, math.inf, math.nan, PAST_FLOATS], "seconds > 0"),
+    ("start_by", [math.inf, -math.inf, math.nan, PAST_FLOATS, -PAST_FLOATS], "seconds since the Unix epoch"),
+    ("not_before", [math.inf, -math.inf, math.nan, PAST_FLOATS, -PAST_FLOATS], "seconds since the Unix epoch"),
     ("max_attempts", [-1, True, 1.0, "3", None], "an integer ≥ 0"),
 ]
 
@@ -135,7 +139,17 @@ def test_a_task_that_says_nothing_is_an_ordinary_one() -> None:
         "max_attempts": 0,
     }
     assert ScheduledTask(said, 3, 0, 1.5) == ScheduledTask(
-        said, 3, 0, 1.5, TaskState.PARKED, epoch=0, attempts=0, ready_at=None, device=None, started_at=None, stop_reason=None
+        said,
+        3,
+        0,
+        1.5,
+        TaskState.PARKED,
+        epoch=0,
+        attempts=0,
+        ready_at=None,
+        device=None,
+        started_at=None,
+        stop_reason=None,
     )
 
 
@@ -218,7 +232,9 @@ def test_what_a_checkpoint_and_an_explanation_hold_is_said_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "saved", [Checkpoint(), DeviceRecord(device="a", configured=1, capacity=1, capacity_max=1)], ids=lambda s: type(s).__name__
+    "saved",
+    [Checkpoint(), DeviceRecord(device="a", configured=1, capacity=1, capacity_max=1)],
+    ids=lambda s: type(s).__name__,
 )
 def test_what_was_saved_cannot_be_changed(saved: Any) -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
