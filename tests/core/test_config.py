@@ -41,7 +41,7 @@ def test_a_policy_is_given_by_name_and_does_not_change() -> None:
 
 @pytest.mark.parametrize("said", [{}, {"max_units": 8, "devices": {"a": 1}}, {"devices": {}}, {"max_units": None}])
 def test_units_are_said_in_exactly_one_way(said: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="^max_units, devices: expected exactly one of them, got ") as refused:
+    with pytest.raises(ValueError, match=r"^max_units, devices: expected exactly one of them, got ") as refused:
         PoolConfig(**said)
     assert f"max_units={said.get('max_units')!r} and devices={said.get('devices', {})!r}" in str(refused.value)
 
@@ -171,9 +171,9 @@ def test_checks_are_values_with_plain_bounds() -> None:
 def test_none_is_fine_where_a_field_is_optional(check: Any) -> None:
     field = attrs.fields(PoolConfig).max_units
     check(None, field, None)
-    with pytest.raises(ValueError, match="^max_units: "):
+    with pytest.raises(ValueError, match=r"^max_units: "):
         check(None, field, 0)
-    with pytest.raises(ValueError, match="^max_units: "):
+    with pytest.raises(ValueError, match=r"^max_units: "):
         attrs.evolve(check, optional=False)(None, field, None)
 
 

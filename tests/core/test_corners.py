@@ -15,7 +15,13 @@ from parking_lot_core.testing.worlds import BUSY, Climate, Dice, make_world
 from tests.core.depth import DEPTH
 
 # Devices that shrink and grow while tasks wait for them.
-RESIZED = (*[worlds.submitted] * 5, *[worlds.finished] * 4, worlds.tick, *[worlds.capacity_changed] * 3, worlds.cancelled)
+RESIZED = (
+    *[worlds.submitted] * 5,
+    *[worlds.finished] * 4,
+    worlds.tick,
+    *[worlds.capacity_changed] * 3,
+    worlds.cancelled,
+)
 # Time passes, and little ends: windows run out.
 PATIENT = (*[worlds.submitted] * 4, worlds.finished, *[worlds.tick] * 4, worlds.cancelled)
 

@@ -40,14 +40,27 @@ FILES = (
 
 def coverage(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "coverage", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, "-m", "coverage", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
 
 
 def test_branch_coverage_of_the_core_is_complete(tmp_path: Path) -> None:
     data = f"--data-file={tmp_path / 'coverage'}"
     files = [f"tests/core/{name}.py" for name in FILES]
-    pytest_ = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not broken and not the_model and not generator and not the_line_answers"]
+    pytest_ = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not broken and not the_model and not generator and not the_line_answers",
+    ]
     ran = coverage("run", "--branch", "--source=parking_lot_core", data, *pytest_, *files)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
     report = coverage("report", data, "--omit=*/parking_lot_core/testing/*", "--show-missing", "--fail-under=100")

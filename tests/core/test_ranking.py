@@ -78,7 +78,15 @@ def test_a_task_from_elsewhere_moves_its_tenant_on_and_never_back() -> None:
 
 def test_classes_are_gained_at_the_moment_and_never_more_than_there_are() -> None:
     waits = ScheduledTask(task("a", priority=Priority.NORMAL), 1, 0, 100.0)
-    assert [classes_gained(waits, now, 10) for now in (50, 100, 109.75, 110, 119.75, 120, 1000)] == [0, 0, 0, 1, 1, 2, 2]
+    assert [classes_gained(waits, now, 10) for now in (50, 100, 109.75, 110, 119.75, 120, 1000)] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
     assert classes_gained(ScheduledTask(task("a", priority=Priority.CRITICAL), 1, 0, 100.0), 1000, 10) == 0
     assert promotion_at(waits, 2, 10) == 120
     later = ScheduledTask(task("a", not_before=105.0), 1, 0, 100.0)

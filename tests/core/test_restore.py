@@ -50,7 +50,7 @@ def test_a_device_that_is_gone_and_idle_is_forgotten() -> None:
 
 
 def test_who_was_passed_over_but_is_not_parked_any_more_is_forgotten() -> None:
-    """A row that could not be read is missing; another task was started by a host that died before it saved the rest."""
+    """A row that could not be read is missing; another was saved as running by a host that then died."""
     first = Scheduler(PoolConfig(max_units=8))
     for event in (submit("a", 6, at=0), submit("head", 6, at=1), submit("passes", 1, at=2)):
         first.step(event)

@@ -1,4 +1,4 @@
-"""The values that tasks, events and commands are made of: what they allow, what they say no to, and how they compare."""
+"""The values that tasks, events and commands are made of: what they allow, what they refuse, and how they compare."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_numbers_that_are_saved_stay_as_they_are(kind: Any) -> None:
 
 
 def test_words_that_people_read_stay_as_they_are() -> None:
-    assert [made.value for made in Move] == "Enqueue Offered Reject Start Expire Deliver Interrupt Withdrawn".split()
+    assert " ".join(made.value for made in Move) == "Enqueue Offered Reject Start Expire Deliver Interrupt Withdrawn"
     assert [reason.value for reason in Reason] == [
         "running",
         "stopping",
@@ -84,7 +84,7 @@ def test_a_cost_is_a_whole_number_that_json_can_carry(units: int) -> None:
 
 @pytest.mark.parametrize("units", [0, -1, 2**53 + 1, True, 1.0, "8", None])
 def test_any_other_cost_is_refused(units: Any) -> None:
-    with pytest.raises(ValueError, match="^units: expected an integer ≥ 1 ") as refused:
+    with pytest.raises(ValueError, match=r"^units: expected an integer ≥ 1 ") as refused:
         ResourceCost(units)
     assert str(refused.value).endswith(f"got {units!r}")
 

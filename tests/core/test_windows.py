@@ -18,7 +18,7 @@ def started(scheduler: Scheduler, event: Event) -> list[str]:
 
 
 def two_heads() -> Scheduler:
-    """``z`` was passed over at 0; then ``b``, which ranks before it, came and was passed over at 1. One unit is free."""
+    """``z`` was passed over at 0; then ``b`` came, which ranks before it, and was passed over at 1. A unit is free."""
     scheduler = Scheduler(PoolConfig(max_units=8, backfill_window=WINDOW))
     assert started(scheduler, submit("long", 5, at=0)) == ["long"]
     assert started(scheduler, submit("z", 6, at=0)) == []

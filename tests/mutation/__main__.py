@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=asked.seed,
             names=asked.module,
             jobs=asked.jobs,
-            deep=not asked.quick,
-            report=_say if asked.verbose else lambda verdict: None,
+            deep=asked.deep,
+            report=_say if asked.verbose else None,
         )
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, metavar="S", help="begin no further mutant after S seconds")
     parser.add_argument("--module", action="append", default=[], metavar="NAME", help="of this module; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="leave out the slow tests: more will survive")
+    parser.add_argument("--deep", action="store_true", help="show survivors to thousands of random worlds, too: slow")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--verbose", action="store_true", help="print what became of each mutant, as it is known")
     return parser

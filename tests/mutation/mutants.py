@@ -82,7 +82,9 @@ class Site:
         source = text[:start] + changed + text[start + len(code) :]
         before, after, first = _difference(text, source)
         nth = self.module.nth(self.scope, first)
-        return Mutant(self.module.name, self.operator, self.line, Key(self.module.name, self.scope, before, after, nth), source)
+        return Mutant(
+            self.module.name, self.operator, self.line, Key(self.module.name, self.scope, before, after, nth), source
+        )
 
 
 @attrs.frozen(eq=False, slots=False)

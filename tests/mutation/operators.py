@@ -1,7 +1,8 @@
 """Mutations that cosmic-ray does not bring: a statement that is not there, a condition that does not matter.
 
 Its own operators change operators, numbers and keywords. What a state machine most easily gets wrong is something else:
-a field that is not set back, a call that is forgotten, a case that is not looked at. These operators make such mistakes.
+a field that is not set back, a call that is forgotten, a case that is not looked at. These operators make such
+mistakes.
 """
 
 from __future__ import annotations

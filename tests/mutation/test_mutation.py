@@ -84,7 +84,9 @@ def test_mutants_make_the_mistakes_that_people_make() -> None:
 
 
 def test_what_does_not_run_is_not_changed() -> None:
-    assert not [before for before, _ in changes() if "TypeAlias" in before or "__slots__" in before or "module" in before]
+    assert not [
+        before for before, _ in changes() if "TypeAlias" in before or "__slots__" in before or "module" in before
+    ]
     assert [after for before, after in changes() if before == "self.count: int | None = 0"] == [
         "pass",
         "self.count: int | None = 1",
@@ -143,7 +145,16 @@ def test_a_worker_tells_mutants_that_are_noticed_from_those_that_are_not() -> No
 @pytest.mark.slow
 def test_some_mutants_and_none_survives() -> None:
     """All of them take too long for every day: ``python -m tests.mutation``."""
-    command = [sys.executable, "-m", "tests.mutation", "--sample", str(SAMPLE), "--seconds", str(SAMPLE_SECONDS), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.mutation",
+        "--sample",
+        str(SAMPLE),
+        "--seconds",
+        str(SAMPLE_SECONDS),
+        "--json",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
-import cattrs.preconf.json
+import cattrs.preconf.json  # noqa: F401 - what children need is imported once, here
 import hypothesis.stateful
-import hypothesis.strategies  # noqa: F401 - what children need is imported once, here
+import hypothesis.strategies  # noqa: F401
 import pytest  # noqa: F401
 
 from tests.mutation import killers
