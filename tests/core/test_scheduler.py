@@ -404,3 +404,69 @@ def test_a_task_with_more_attempts_than_are_allowed_now_is_given_up() -> None:
         >> finish("a", 6, FAILED, at=1)
         << Deliver("a", FAILED)
     )
+
+
+# The same task again: what was set for it before means nothing any more
+
+
+def test_an_id_that_comes_again_expires_at_its_new_place() -> None:
+    assert (
+        Play(PoolConfig(max_units=1))
+        >> submit("runs", at=0)
+        << Start("runs")
+        >> submit("a", at=0, start_by=10.0)
+        >> submit("b", at=0, start_by=10.0)
+        >> Cancelled("a", at=1)
+        << Deliver("a", CANCELLED)
+        >> submit("a", at=2, start_by=10.0)
+        >> Tick(at=10)
+        << Expire("b")
+        << Expire("a")
+    )
+
+
+def again(task_id: str, at: float, ready_at: float | None = None, **about: float) -> Offered:
+    """A row with sequence 7, as it stands in a shared queue at present."""
+    return Offered(ScheduledTask(task(task_id, **about), 7, 0, 0.0, ready_at=ready_at), at)
+
+
+def test_an_offer_that_comes_again_expires_when_it_says_now() -> None:
+    assert (
+        Play(PoolConfig(max_units=1))
+        >> submit("runs", at=0)
+        << Start("runs")
+        >> again("a", at=0, start_by=10.0)
+        >> Withdrawn("a", epoch=0, at=1)
+        >> again("a", at=2, start_by=20.0)
+        >> Tick(at=10)
+        >> Tick(at=20)
+        << Expire("a")
+    )
+
+
+def test_an_offer_that_comes_again_waits_until_it_says_now() -> None:
+    assert (
+        Play(EIGHT)
+        >> again("a", at=0, ready_at=10.0)
+        >> Withdrawn("a", epoch=0, at=1)
+        >> again("a", at=2, ready_at=20.0)
+        >> Tick(at=10)
+        >> Tick(at=20)
+        << Start("a")
+    )
+
+
+def test_an_offer_that_comes_again_becomes_ready_once() -> None:
+    play = (
+        Play(PoolConfig(max_units=1))
+        >> submit("runs", at=0)
+        << Start("runs")
+        >> again("a", at=0, ready_at=10.0)
+        >> Withdrawn("a", epoch=0, at=1)
+        >> again("a", at=2, ready_at=10.0)
+        >> Tick(at=10)
+        >> Tick(at=11)
+    )
+    assert play
+    assert [waiting.id for waiting in play.scheduler.waiting()] == ["a"]
+    assert play >> finish("runs", at=12) << Deliver("runs") << Start("a")

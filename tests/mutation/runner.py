@@ -85,8 +85,8 @@ def run(
     """Examine all mutants of the core, or of the modules ``names``; or ``sample`` of them, chosen by ``seed``.
 
     After ``seconds`` no further mutant is begun. Mutants that are on the list are examined only in a run of all of
-    them. ``deep`` goes on with random worlds where the quick tests find nothing. ``report`` hears of each as it ends. Raises
-    ``RuntimeError`` if the unchanged core does not pass.
+    them. ``deep`` goes on with random worlds where the quick tests find nothing. ``report`` hears of each mutant as it
+    ends. Raises ``RuntimeError`` if the unchanged core does not pass.
     """
     began = time.monotonic()
     sites = [site for module in modules(names) for site in module.sites()]
