@@ -21,7 +21,7 @@ from tests.simulator.stores import LEASE, POLL
 _DOWN = 2.0
 _HANG = 8.0
 _REREAD = 2.0 + 2.0  # the longest pause of the loop, and of the heart
-_SCRIPT = 2.0
+_SCRIPT = 4.0
 _LIMIT = 3.0
 _STUBBORN = 4.0
 _DELAY = 2.0

@@ -94,6 +94,7 @@ class Executor(TaskExecutor):
         how = "cancelled"
         try:
             await self._process.gap(f"start of {context.task_id}")
+            world.may_stand_still(self._process)
             if script.again is not None:
                 world.spawn(self._report_again, context, script.again)
             try:

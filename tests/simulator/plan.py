@@ -108,7 +108,10 @@ class CallFault:
 
 @attrs.frozen(kw_only=True)
 class Rates:
-    """Chances per call to a store, per start of a task, or per gap."""
+    """Chances per call to a store, per start of a task, or per gap.
+
+    ``stand``: that a host stands still, for longer than its lease, soon after it has started a task.
+    """
 
     failed: float = 0.0
     lied: float = 0.0
@@ -116,6 +119,7 @@ class Rates:
     die: float = 0.0
     bad_run: float = 0.0
     slow_heart: float = 0.0
+    stand: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -146,7 +150,7 @@ class Plan:
     def script(self, key: str, epoch: int) -> Script:
         """How a start goes, whoever makes it."""
         chance = dice(self.seed, "run", key, epoch)
-        seconds = chance.choice([0.0, 0.02, 0.1, 0.4, 1.0, 2.0])
+        seconds = chance.choice([0.0, 0.02, 0.1, 0.4, 1.0, 2.0, 4.0])
         if chance.random() >= self.rates.bad_run:
             return Script(kind="ok", seconds=seconds)
         spec = next(spec for spec in self.specs if spec.key == key)
@@ -195,6 +199,7 @@ def draw(
         die=dice(seed, "deaths").choice([0.0, 0.0, 0.004, 0.015]),
         bad_run=dice(seed, "runs").choice([0.1, 0.4, 0.7]),
         slow_heart=dice(seed, "hearts").choice([0.0, 0.0, 0.01, 0.05]),
+        stand=dice(seed, "standstills").choice([0.0, 0.0, 0.1, 0.3]) if kind.startswith("shared") else 0.0,
     )
     return Plan(
         seed=seed,

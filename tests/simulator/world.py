@@ -16,8 +16,8 @@ from tests.simulator.host import Client, Host, HostProcess, Inhabitant
 from tests.simulator.observer import Observer
 from tests.simulator.plan import CallFault, Plan, Script, dice
 from tests.simulator.process import Process
-from tests.simulator.stores import Lot
-from tests.simulator.virtual import Backend
+from tests.simulator.stores import LEASE, Lot
+from tests.simulator.virtual import PROCESS, Backend
 
 _LOOK_S = 1.0
 _STEP_S = 0.25
@@ -44,6 +44,7 @@ class World:
         #: Nothing counts any more: what is left is being thrown away.
         self.over = False
         self._chance = dice(plan.seed, "fate")
+        self._standstills = dice(plan.seed, "stand")
         self._jumped = 0.0
         self.processes: list[Process] = []
         self._inhabitants: list[Inhabitant] = []
@@ -197,9 +198,27 @@ class World:
                 self.note(process.name, "is told to leave")
                 host.leave.set()
             else:
-                self.note(process.name, f"stands still for {blow.seconds} s")
-                process.freeze()
-                self.spawn(self._thaw_after, process, blow.seconds)
+                await self._stand_still(process, 0.0, blow.seconds, wait=False)
+
+    def may_stand_still(self, process: Process) -> None:
+        """A host has started a task: maybe it stands still for longer than its lease now, and others take over."""
+        if self.calm or self.plan.rates.stand == 0 or self._standstills.random() >= self.plan.rates.stand:
+            return
+        self.count("freeze past the lease")
+        soon = self._standstills.choice((0.0, 0.001, 0.05))
+        self._group.start_soon(self._stand_still, process, soon, LEASE + self._standstills.choice((0.5, 0.8, 2.0)))
+
+    async def _stand_still(self, process: Process, soon: float, seconds: float, *, wait: bool = True) -> None:
+        PROCESS.set(None)  # whoever asked for it
+        await anyio.sleep(soon)
+        if process.stopped or self.calm:
+            return
+        self.note(process.name, f"stands still for {seconds} s")
+        process.freeze()
+        if wait:
+            await self._thaw_after(process, seconds)
+        else:
+            self.spawn(self._thaw_after, process, seconds)
 
     async def _thaw_after(self, process: Process, seconds: float) -> None:
         await anyio.sleep(seconds)
