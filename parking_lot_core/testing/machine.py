@@ -11,6 +11,7 @@ from parking_lot_core.testing._needs import MissingHypothesis
 from parking_lot_core.testing.history import History, Steps, Watched, rank_by_the_rules
 from parking_lot_core.testing.invariants import checks_of, chosen, examine, run_again
 from parking_lot_core.testing.verification import counterexample
+from parking_lot_core.testing.wording import write_config, write_event
 from parking_lot_core.testing.worlds import KINDS, Climate, Kind, World
 
 try:
@@ -24,17 +25,52 @@ except ModuleNotFoundError as missing:
     raise MissingHypothesis("SchedulerMachine") from missing
 
 
+class _Line:
+    """A pool or an event that prints as a line of a story in the list of steps that Hypothesis gives."""
+
+    def __init__(self, text: str, value: Any) -> None:
+        self.text = text
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<{self.text}>"
+
+
+def _line(event: Event) -> _Line:
+    return _Line(write_event(event), event)
+
+
+def _lines(events: Sequence[Event]) -> list[_Line]:
+    return [_line(event) for event in events]
+
+
 @st.composite
-def _opening(draw: st.DrawFn, machine: SchedulerMachine) -> tuple[PoolConfig, Sequence[Event]]:
+def _opening(draw: st.DrawFn, machine: SchedulerMachine) -> tuple[_Line, list[_Line]]:
     """A pool of the machine's, and the crowd that the climate begins with."""
     config = draw(configs(machine.climate) if machine.pools is None else machine.pools)
     burst = machine.climate.burst
-    return config, draw(submissions(machine.climate, History(config), least=burst, most=burst))
+    crowd = draw(submissions(machine.climate, History(config), least=burst, most=burst))
+    return _Line(write_config(config), config), _lines(crowd)
 
 
-def _next(*kinds: Kind) -> st.SearchStrategy[Event]:
+@st.composite
+def _event(draw: st.DrawFn, machine: SchedulerMachine, kinds: tuple[Kind, ...]) -> _Line:
+    return _line(draw(events(machine.climate, machine.history, *kinds)))
+
+
+@st.composite
+def _crowd(draw: st.DrawFn, machine: SchedulerMachine) -> list[_Line]:
+    return _lines(draw(submissions(machine.climate, machine.history)))
+
+
+def _next(*kinds: Kind) -> st.SearchStrategy[_Line]:
     """An event of one of these kinds that may happen next."""
-    return st.runner().flatmap(lambda machine: events(machine.climate, machine.history, *kinds))
+    return st.runner().flatmap(lambda machine: _event(machine, kinds))
+
+
+def _several() -> st.SearchStrategy[list[_Line]]:
+    """Submissions that may happen next."""
+    return st.runner().flatmap(_crowd)
 
 
 def _where(kind: Kind) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -125,67 +161,68 @@ class SchedulerMachine(RuleBasedStateMachine):
         examine(self.make, world, self._names, rank=self.rank)
 
     @initialize(opening=st.runner().flatmap(_opening))
-    def open(self, opening: tuple[PoolConfig, Sequence[Event]]) -> None:
+    def open(self, opening: tuple[_Line, list[_Line]]) -> None:
         """There is a pool, and perhaps a crowd before it."""
-        self.config, first = opening
+        pool, crowd = opening
+        self.config = pool.value
         self._failed = True  # until the pool is open
         scheduler = self.make(self.config)
         self._names = chosen(scheduler, self.holds)
         looking = checks_of(self._names)
         self.watched = Watched(scheduler, self.config, *looking, rank=self.rank)
         self._failed = False
-        for event in first:
-            self.happens(event)
+        for event in crowd:
+            self.happens(event.value)
 
     @_where(making.submitted)
-    @rule(events=st.runner().flatmap(lambda machine: submissions(machine.climate, machine.history)))
-    def submit(self, events: Sequence[Event]) -> None:
+    @rule(events=_several())
+    def submit(self, events: list[_Line]) -> None:
         """Up to four submissions, which may be refused."""
         for event in events:
-            self.happens(event)
+            self.happens(event.value)
 
     @_where(making.finished)
     @precondition(lambda machine: machine.history.holding())
     @rule(event=_next(making.finished))
-    def finish(self, event: Event) -> None:
+    def finish(self, event: _Line) -> None:
         """A run ends; now and then one that has ended before, or that never was."""
-        self.happens(event)
+        self.happens(event.value)
 
     @_where(making.finished)
     @rule(event=_next(making.finished))
-    def finish_perhaps(self, event: Event) -> None:
+    def finish_perhaps(self, event: _Line) -> None:
         """The same, also where nothing runs."""
-        self.happens(event)
+        self.happens(event.value)
 
     @_where(making.tick)
     @rule(event=_next(making.tick))
-    def tick(self, event: Event) -> None:
+    def tick(self, event: _Line) -> None:
         """Time passes, or seems to run backwards."""
-        self.happens(event)
+        self.happens(event.value)
 
     @_where(making.offered)
     @rule(event=_next(making.offered))
-    def offer(self, event: Event) -> None:
+    def offer(self, event: _Line) -> None:
         """A task that is durable elsewhere is offered to this host."""
-        self.happens(event)
+        self.happens(event.value)
 
     @_where(making.cancelled)
     @rule(event=_next(making.cancelled))
-    def cancel(self, event: Event) -> None:
+    def cancel(self, event: _Line) -> None:
         """A caller no longer wants a task."""
-        self.happens(event)
+        self.happens(event.value)
 
     @_where(making.withdrawn)
     @rule(event=_next(making.withdrawn))
-    def withdraw(self, event: Event) -> None:
+    def withdraw(self, event: _Line) -> None:
         """Another host took a task."""
-        self.happens(event)
+        self.happens(event.value)
 
     @_where(making.capacity_changed)
     @rule(event=_next(making.capacity_changed))
-    def change_capacity(self, event: Event) -> None:
+    def change_capacity(self, event: _Line) -> None:
         """A device has more or fewer units, or is new."""
-        self.happens(event)
+        self.happens(event.value)
 
     def teardown(self) -> None:
         """The run is over: what runs the events again has its turn. A subclass that overrides this calls it too."""

@@ -99,6 +99,15 @@ def test_the_story_is_as_short_as_can_be_though_hypothesis_does_not_shrink() -> 
     assert len(read_story(found.value.story).events) <= 5
 
 
+def test_the_steps_that_hypothesis_lists_are_lines_of_a_story() -> None:
+    with pytest.raises(Broken) as found:
+        run(machine_of(Overcommits, holds={"Budget"}))
+    steps = [note for note in found.value.__notes__ if note.startswith("state.")]
+    assert any("<config devices=" in step for step in steps)
+    assert any("<submit id=" in step for step in steps)
+    assert not any("TaskMetadata(" in step for step in steps)
+
+
 def test_a_policy_with_a_rank_of_its_own() -> None:
     """``LastInFirstOut`` breaks the order of the rules, and keeps its own; ours does not keep that."""
 
