@@ -181,13 +181,20 @@ class Turn:
         task = RejectReason.DUPLICATE if task_id in self._live else self._gate.admit(ask.metadata, now)
         if isinstance(task, RejectReason):
             self._refuse(ask, task)
-        elif rank(task) < self._gate.until:
-            self._touch(task, ask)
-            self._take(self._scheduler.step(Offered(task, now)), None)
-        else:
-            self._outside.append(StoredTask(task, ask.payload, ask.mailbox))
-            self._admitted.append(ask)
-            self._left.append(ask.ticket)
+            return
+        if rank(task) < self._gate.until:
+            known = self._scheduler.counters.ignored_offers
+            commands = self._scheduler.step(Offered(task, now))
+            taken = self._scheduler.counters.ignored_offers == known
+            if taken:
+                self._touch(task, ask)
+            self._take(commands, None)
+            if taken:
+                return
+            # Its sequence is in use, by a task that was damaged or made by hand: it waits until that has ended.
+        self._outside.append(StoredTask(task, ask.payload, ask.mailbox))
+        self._admitted.append(ask)
+        self._left.append(ask.ticket)
 
     def offer(self, offer: Offer, now: float) -> None:
         """Step a task that waits in the shared queue, unless it is known here."""

@@ -252,6 +252,27 @@ async def serve(kind: Kind, file: Path, whole: list[str]) -> None:
         await mailbox.fetch(BOX)
 
 
+@pytest.mark.parametrize("sequence", [101, 201, 401])
+def test_a_number_that_a_damaged_row_has_taken(sequence: int) -> None:
+    """A host draws a number for a new task that a row already has: both run, one after the other if need be."""
+
+    async def slow(payload: object) -> object:
+        await anyio.sleep(0.3)
+        return payload
+
+    async def submit(file: Path) -> None:
+        kind = KINDS["shared"]
+        pool = ResourcePool(CONFIG, slow, queue=kind.queue(file), mailbox=kind.mailbox(file), name="pool", grace=0.0)
+        async with pool:
+            handles = [await pool.submit(number) for number in range(3)]
+            with anyio.fail_after(SOON):
+                assert [await handle.result() for handle in handles] == [0, 1, 2]
+
+    with lot_file("shared") as file:
+        damage(file, KINDS["shared"], [Damage("tasks", 1, "sequence", str(sequence))])
+        anyio.run(submit, file)
+
+
 FEW = settings(max_examples=25)
 
 # Each of these once stopped the whole lot, or lost a task.
