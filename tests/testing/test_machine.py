@@ -45,7 +45,7 @@ class Blind(SchedulerMachine):
 
 
 TestBlind = Blind.TestCase
-TestBlind.settings = settings(TestBlind.settings, max_examples=15)
+TestBlind.settings = settings(TestBlind.settings, max_examples=8)
 
 
 class Timely(SchedulerMachine):
@@ -55,7 +55,7 @@ class Timely(SchedulerMachine):
 
 
 TestTimely = Timely.TestCase
-TestTimely.settings = settings(TestTimely.settings, max_examples=15)
+TestTimely.settings = settings(TestTimely.settings, max_examples=8)
 
 
 class Crowded(SchedulerMachine):
@@ -66,7 +66,7 @@ class Crowded(SchedulerMachine):
 
 
 TestCrowded = Crowded.TestCase
-TestCrowded.settings = settings(TestCrowded.settings, max_examples=15)
+TestCrowded.settings = settings(TestCrowded.settings, max_examples=8)
 
 
 def test_a_crowd_stands_before_the_pool() -> None:
