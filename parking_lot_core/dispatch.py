@@ -151,7 +151,6 @@ class Walk:
         """The head's claim on the only device, which may be the one that the last walk made."""
         self._now = now
         self._behind = head[0]
-        self._offer = None
         claim = device.claim
         if claim is None or claim.task is not head[1] or claim.rank != head[0]:
             claim = device.claim = Claim(head[0], head[1])
@@ -171,7 +170,6 @@ class Walk:
         self._now = now
         self._behind = 0
         self._bound = self._capacity_most
-        self._offer = None
         for device in self._devices:
             device.claim = None
 
@@ -239,7 +237,8 @@ class Walk:
             device = self._backfill.best(task, unclaimed)
             claim = device.claim = Claim(rank, task)
             self._backfill.settle(claim, device, self._now)
-        elif usable and self._backfill.is_exhausted(task, self._now):
+        elif usable:
+            # Nothing was on offer for this task: it was visited because its window is over.
             closed = self._backfill.best(task, usable).claim
             assert closed is not None
             closed.close()

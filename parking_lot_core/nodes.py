@@ -52,9 +52,17 @@ class Node:
         """Take the child at place ``i`` out of a branch. The first place keeps its bound: nothing ranks before it."""
         if i == 0 and len(self.ranks) > 1:
             self.ranks[1] = self.ranks[0]
+            self.children[1].reach_back(self.ranks[0])
         del self.ranks[i], self.costs[i], self.children[i]
         if self.limits is not None:
             del self.limits[i]
+
+    def reach_back(self, rank: int) -> None:
+        """Tasks from ``rank`` on may come into this node from now on. The ranks of a leaf are those of its tasks."""
+        node = self
+        while node.children and isinstance(node.children[0], Node):
+            node.ranks[0] = rank
+            node = node.children[0]
 
     def cut(self, i: int) -> Node:
         """Move the children from place ``i`` on into a new node."""

@@ -495,3 +495,27 @@ def test_a_task_whose_window_is_over_but_that_no_device_can_take_any_more_closes
         >> submit("small too", 1, at=4)
         << Start("small too", device="b")
     )
+
+
+def test_the_head_waits_for_one_device_though_a_larger_task_before_it_waits_for_none() -> None:
+    """So who starts on the other one passes nobody."""
+    play = (
+        Play(PoolConfig(devices={"a": 8, "b": 8}, backfill_window=3))
+        >> submit("run a", 4, at=0)
+        << Start("run a", device="a")
+        >> submit("run b", 5, at=0)
+        << Start("run b", device="b")
+        >> submit("big", 7, at=0)
+        >> submit("big too", 7, at=0)
+        >> submit("brief", 2, at=0)
+        << Start("brief", device="b")
+        >> finish("brief", at=1)
+        << Deliver("brief")
+        >> CapacityChanged("a", 6, at=4)
+        >> CapacityChanged("b", 6, at=4)
+        >> submit("head", 6, at=4)
+        >> submit("small", 1, at=4)
+        << Start("small", device="b")
+    )
+    assert play
+    assert [task_id for task_id, _ in play.scheduler.checkpoint().passed_over] == ["big too"]

@@ -470,3 +470,18 @@ def test_an_offer_that_comes_again_becomes_ready_once() -> None:
     assert play
     assert [waiting.id for waiting in play.scheduler.waiting()] == ["a"]
     assert play >> finish("runs", at=12) << Deliver("runs") << Start("a")
+
+
+def test_a_retried_task_is_first_again_though_thousands_came_and_went_after_it() -> None:
+    """The part of the line in which it once stood is gone by then."""
+    scheduler = Scheduler(PoolConfig(max_units=2, retry_backoff=0))
+    for n in range(3000):
+        scheduler.step(submit(f"t{n}", at=0))
+    for n in range(1, 1500):
+        scheduler.step(finish(f"t{n}", at=1))
+    scheduler.step(CapacityChanged("0", 1, at=2))
+    (enqueued,) = scheduler.step(finish("t0", status=FAILED, at=3))
+    assert enqueued.task.id == "t0"
+    assert scheduler.position("t0") == 1
+    assert [waiting.id for waiting in scheduler.waiting()] == ["t0", *(f"t{n}" for n in range(1501, 3000))]
+    assert [command.task.id for command in scheduler.step(finish("t1500", at=4))[1:]] == ["t0"]

@@ -177,3 +177,58 @@ def test_what_an_offer_covers() -> None:
     assert not offer.boxes_cover(1, math.inf)
     assert (Offer(3, []).widest, Offer(3, []).longest) == (3, -math.inf)
     assert (Offer(3, [(2, 1.0)]).widest, Offer(3, [(2, 1.0)]).longest) == (3, 1.0)
+
+
+def grown(tasks: int, limited: float = 0) -> Tree:
+    """Tasks with ranks 0, 10, 20, ... in full leaves."""
+    tree = Tree(8, limited)
+    for rank in range(tasks):
+        tree.add(10 * rank)
+    return tree
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("branch", [0, 1, 3])
+def test_a_branch_may_shrink_to_nothing_beside_full_ones(branch: int, backwards: bool) -> None:
+    """Full neighbours take nothing over: it comes down to one child, and none; and what returns finds its place."""
+    tree = grown(4 * WIDTH_MAX**2 + 1, limited=0.1)
+    assert tree.band._height == 2
+    ranks = [10 * (branch * WIDTH_MAX**2 + i) for i in range(WIDTH_MAX**2)]
+    for count, rank in enumerate(reversed(ranks) if backwards else ranks):
+        tree.remove(rank)
+        if count % 100 == 99 or count > WIDTH_MAX**2 - 2 * WIDTH_MAX:
+            tree.check()
+        if count % 97 == 96:
+            tree.add(rank + 1)
+            tree.remove(rank + 1)
+            tree.check()
+    for rank in ranks[::40]:
+        tree.add(rank)
+    tree.check()
+
+
+@pytest.mark.parametrize("limited", [(), (0,), (1,), (0, 1)])
+def test_nodes_are_merged_with_and_without_run_limits(limited: tuple[int, ...]) -> None:
+    tree = Tree(9, limited=0)
+    for leaf in (0, 1, 2):
+        tree.limited = 1 if leaf in limited else 0
+        for rank in range(leaf * WIDTH_MAX, (leaf + 1) * WIDTH_MAX):
+            tree.add(rank)
+    for leaf in (0, 1):
+        for rank in range(leaf * WIDTH_MAX + WIDTH_MIN, (leaf + 1) * WIDTH_MAX):
+            tree.remove(rank)
+    tree.remove(0)
+    tree.check()
+    assert [len(leaf.ranks) for leaf in tree.leaves()] == [2 * WIDTH_MIN - 1, WIDTH_MAX]
+    assert (tree.leaves()[0].limits is not None) == bool(limited)
+
+
+def test_the_last_node_is_merged_with_the_one_before_it() -> None:
+    tree = grown(3 * WIDTH_MAX)
+    for leaf in (1, 2):
+        for i in range(WIDTH_MIN, WIDTH_MAX):
+            tree.remove(10 * (leaf * WIDTH_MAX + i))
+    assert [len(leaf.ranks) for leaf in tree.leaves()] == [WIDTH_MAX, WIDTH_MIN, WIDTH_MIN]
+    tree.remove(10 * 2 * WIDTH_MAX)
+    tree.check()
+    assert [len(leaf.ranks) for leaf in tree.leaves()] == [WIDTH_MAX, 2 * WIDTH_MIN - 1]

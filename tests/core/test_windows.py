@@ -87,6 +87,17 @@ def test_a_head_that_is_promoted_closes_the_device_at_its_new_place() -> None:
     assert started(scheduler, submit("before c", 1, "high", at=5.25)) == ["before c"]
 
 
+def test_a_head_that_is_passed_over_after_its_promotion_closes_the_device_at_its_new_place() -> None:
+    scheduler = Scheduler(PoolConfig(max_units=8, backfill_window=WINDOW, aging=5))
+    assert started(scheduler, submit("long", 6, at=0)) == ["long"]
+    assert started(scheduler, submit("head", 7, at=0)) == []
+    assert started(scheduler, Tick(at=5)) == []  # now it is of the class "high"
+    assert started(scheduler, submit("passes", 1, at=6)) == ["passes"]
+    assert started(scheduler, submit("before", 8, "critical", at=7)) == []
+    assert started(scheduler, submit("behind", 1, "high", at=9)) == []
+    assert started(scheduler, submit("between", 1, "critical", at=9)) == ["between"]
+
+
 def test_a_reservation_that_is_gone_lets_nobody_pass_any_more() -> None:
     """It was due at 101, and shorter runs could pass; then the device shrank, and nobody knows when the head starts."""
     scheduler = Scheduler(PoolConfig(max_units=8, backfill_window=WINDOW))

@@ -39,6 +39,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_fair_share", ()),
     ("test_ranking", ()),
     ("test_devices", ()),
+    ("test_cost", ()),
     ("test_books", ()),
     ("test_timers", ()),
     ("test_explain", ("explain",)),
