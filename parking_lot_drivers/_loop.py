@@ -294,6 +294,21 @@ class Loop:
             self.admission.live[task_id].payload = payload
         if saved.lost:
             self._inputs[:0] = self.sharing.settle(plan, saved.lost)
+        await self._tell_as_kept(plan)
+
+    async def _tell_as_kept(self, plan: Plan) -> None:
+        """Those who wait hear what the mailbox keeps: of two submissions of one key, that is the first one's outcome.
+
+        A submission that ends in the turn that admits it never was in the queue, where the other would have been found;
+        nor is it found there where the mailbox is elsewhere.
+        """
+        for place, (ticket, delivery) in enumerate(plan.ended):
+            live = plan.touched.get(delivery.task_id)
+            if self.together and live is not None and live.stored:
+                continue
+            kept = await self._mailbox.get(delivery.task_id)
+            if kept is not None:
+                plan.ended[place] = (ticket, kept.delivery)
 
     def _unread(self, starts: Sequence[Start]) -> list[str]:
         """Those of the tasks whose payload is not in memory."""

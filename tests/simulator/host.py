@@ -311,7 +311,6 @@ class Host(Inhabitant):
                         self.world.observer.saw(result)
             elif spec is not None and intent.what == "cancel":
                 self.world.observer.cancelled.add(spec.task_id)
-                self.world.count("cancel")
                 await pool.cancel(spec.task_id)
             elif spec is not None and intent.what == "await":
                 self.busy.pop(intent, None)
@@ -384,7 +383,6 @@ class Client(Inhabitant):
                         self.world.observer.saw(result)
             elif spec is not None and intent.what == "cancel":
                 self.world.observer.cancelled.add(spec.task_id)
-                self.world.count("cancel")
                 await client.cancel(spec.task_id)
             elif spec is not None and intent.what == "await":
                 self.busy.pop(intent, None)

@@ -20,6 +20,7 @@ from parking_lot_core import (
     TaskMetadata,
 )
 from parking_lot_drivers import ResourcePool
+from parking_lot_drivers._submission import task_id_of
 from parking_lot_drivers._ticket import Ticket
 from parking_lot_drivers._turn import Ask
 from parking_lot_drivers.codec import encode
@@ -40,11 +41,41 @@ from tests.simulator import simulate
         (108, "trio", "sqlite"),
         (156, "trio", "shared"),
         (287, "trio", "shared"),
+        (36, "asyncio", "shared|sqlite"),
     ],
 )
-def test_worlds_that_have_shown_faults_show_none(seed: int, backend: str, store: str) -> None:
+def test_worlds_like_those_that_have_shown_faults_show_none(seed: int, backend: str, store: str) -> None:
     run = simulate(seed, backend=backend, store=store)
     assert not run.violations
+
+
+class Overtaken(SharedSqliteQueue):
+    """A shared queue where another submission of a key comes and goes just before a turn is decided."""
+
+    mailbox: SharedSqliteMailbox
+    overtaken: str = ""
+
+    async def reserve(self, count: int) -> Checkpoint:
+        overtaken, self.overtaken = self.overtaken, ""
+        if overtaken:
+            await self.mailbox.deliver(_ended([overtaken]))
+        return await super().reserve(count)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("timeout", [None, 1e-9])
+async def test_of_two_submissions_of_a_key_both_hear_the_outcome_that_is_kept(
+    tmp_path: Path, together: bool, timeout: float | None
+) -> None:
+    queue = Overtaken(tmp_path / "lot", "pool")
+    mailbox = queue.mailbox = SharedSqliteMailbox(tmp_path / ("lot" if together else "mailbox"), "pool")
+    async with ResourcePool(PoolConfig(max_units=4), echo, queue=queue, mailbox=mailbox, name="pool") as pool:
+        queue.overtaken = task_id_of("pool", None, "key")
+        handle = await pool.submit("second", idempotency_key="key", timeout=timeout)
+        with anyio.fail_after(SOON):
+            outcome = await handle.outcome()
+        assert (outcome.status, outcome.value) == (OutcomeStatus.SUCCEEDED, "first")
 
 
 def an_ask(task_id: str) -> Ask:
@@ -164,6 +195,7 @@ def _ended(tasks: Sequence[str]) -> list[Delivery]:
             epoch=1,
             mailbox=MailboxKey(),
             status=OutcomeStatus.SUCCEEDED,
+            result=encode("first"),
             submitted_at=0.0,
             finished_at=1.0,
         )

@@ -92,8 +92,12 @@ def test_a_seed_is_one_run_byte_for_byte_also_in_another_process_under_another_s
     assert there == here + "\n"
 
 
+#: A world in which the clock jumps.
+JUMPS = 8
+
+
 def test_both_backends_run_the_same_world() -> None:
-    one, other = (simulate(4, backend=backend, store="sqlite") for backend in BACKENDS)
+    one, other = (simulate(JUMPS, backend=backend, store="sqlite") for backend in BACKENDS)
 
     def fate(run: Run) -> list[str]:
         return [line for line in run.trace if "  clock  " in line or "no more faults" in line]

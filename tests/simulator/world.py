@@ -109,7 +109,7 @@ class World:
             return False
         self.gaps += process.name.startswith("host-0")
         if self.plan.die_at:
-            dies = self.gaps == self.plan.die_at and process.name.startswith("host-0") and not self.faults
+            dies = self.gaps == self.plan.die_at and process.name.startswith("host-0")
         else:
             dies = self.plan.rates.die > 0 and self._chance.random() < self.plan.rates.die
         if dies:
