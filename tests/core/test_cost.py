@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import pytest
 
@@ -21,6 +21,16 @@ class Searches:
 
     def __init__(self) -> None:
         self.count = 0
+        self.originals = {name: getattr(WaitingLine, name) for name in SEARCHES}
+
+    def __enter__(self) -> Self:
+        for name, search in self.originals.items():
+            setattr(WaitingLine, name, self.counted(search))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, search in self.originals.items():
+            setattr(WaitingLine, name, search)
 
     def counted(self, search: Callable[..., Any]) -> Callable[..., Any]:
         def counting(line: WaitingLine, *arguments: Any) -> Any:
@@ -29,20 +39,13 @@ class Searches:
 
         return counting
 
-    def of(self, scheduler: Scheduler, *events: Event) -> int:
-        """How many it takes to handle these events."""
-        before = self.count
+
+def cost(scheduler: Scheduler, *events: Event) -> int:
+    """How many searches it takes to handle these events."""
+    with Searches() as searches:
         for event in events:
             scheduler.step(event)
-        return self.count - before
-
-
-@pytest.fixture
-def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Searches]:
-    counter = Searches()
-    for name in SEARCHES:
-        monkeypatch.setattr(WaitingLine, name, counter.counted(getattr(WaitingLine, name)))
-    return counter
+    return searches.count
 
 
 def one_device() -> Scheduler:
@@ -53,45 +56,45 @@ def one_device() -> Scheduler:
     return scheduler
 
 
-def test_what_is_on_offer_for_nobody_joins_the_line_without_a_search(searches: Searches) -> None:
+def test_what_is_on_offer_for_nobody_joins_the_line_without_a_search() -> None:
     scheduler = one_device()
-    assert searches.of(scheduler, *(submit(f"t{n}", 3 + n % 5, at=0) for n in range(100))) == 0
-    assert searches.of(scheduler, *(submit(f"l{n}", 8, "low", at=0) for n in range(100))) == 0
+    assert cost(scheduler, *(submit(f"t{n}", 3 + n % 5, at=0) for n in range(100))) == 0
+    assert cost(scheduler, *(submit(f"l{n}", 8, "low", at=0) for n in range(100))) == 0
 
 
-def test_a_task_that_starts_at_once_costs_two_searches_at_most(searches: Searches) -> None:
+def test_a_task_that_starts_at_once_costs_two_searches_at_most() -> None:
     scheduler = Scheduler(PoolConfig(max_units=100))
-    costs = [searches.of(scheduler, submit(f"t{n}", at=0)) for n in range(50)]
+    costs = [cost(scheduler, submit(f"t{n}", at=0)) for n in range(50)]
     assert max(costs) <= 2
 
 
-def test_the_head_is_not_looked_for_again_when_units_come_back_or_others_leave(searches: Searches) -> None:
+def test_the_head_is_not_looked_for_again_when_units_come_back_or_others_leave() -> None:
     scheduler = one_device()
     for name in ("small", "small too", "waits", "waits too"):
         scheduler.step(submit(name, 1 if name.startswith("small") else 5, at=0))
-    assert searches.of(scheduler, finish("small", at=1)) <= 1
-    assert searches.of(scheduler, Cancelled("waits", 1)) <= 1
+    assert cost(scheduler, finish("small", at=1)) <= 1
+    assert cost(scheduler, Cancelled("waits", 1)) <= 1
 
 
-def test_units_that_come_back_to_an_empty_line_cost_nothing(searches: Searches) -> None:
+def test_units_that_come_back_to_an_empty_line_cost_nothing() -> None:
     scheduler = Scheduler(PoolConfig(max_units=8))
     scheduler.step(submit("a", at=0))
     scheduler.step(submit("b", at=0))
-    assert searches.of(scheduler, finish("a", at=1)) == 0
+    assert cost(scheduler, finish("a", at=1)) == 0
 
 
 @pytest.mark.parametrize("devices", [1, 3])
-def test_many_starts_cost_a_few_searches_each_however_many_wait(searches: Searches, devices: int) -> None:
+def test_many_starts_cost_a_few_searches_each_however_many_wait(devices: int) -> None:
     scheduler = Scheduler(PoolConfig(devices={f"d{n}": 8 for n in range(devices)}))
     for n in range(devices):
         scheduler.step(submit(f"runs{n}", 8, at=0))
     for n in range(500):
         scheduler.step(submit(f"t{n}", 1 + n % 3, at=0))
     before = scheduler.running_count
-    cost = searches.of(scheduler, finish("runs0", at=1))
+    searches = cost(scheduler, finish("runs0", at=1))
     started = scheduler.running_count - before + 1
     assert started >= 3
-    assert cost <= (devices + 2) * (started + 1)
+    assert searches <= (devices + 2) * (started + 1)
 
 
 @pytest.mark.parametrize("climate", CLIMATES)

@@ -29,6 +29,7 @@ FILES = (
     "test_devices",
     "test_books",
     "test_timers",
+    "test_cost",
     "test_tree",
     "test_line",
     "test_traces",
