@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from parking_lot_core import CapacityChanged, OutcomeStatus, PoolConfig, Scheduler
+from parking_lot_core import Cancelled, CapacityChanged, OutcomeStatus, PoolConfig, Scheduler
 from tests.core.play import Deliver, Enqueue, Play, Start, finish, submit
 
 LOST = OutcomeStatus.LOST
@@ -68,3 +68,21 @@ def test_a_checkpoint_that_is_behind_the_rows_does_not_number_two_tasks_alike() 
         first.step(event)
     again = Scheduler.restore(first.config, list(first.tasks()), behind)
     assert Play(again) >> submit("d", at=1) << Enqueue("d", sequence=4)
+
+
+def test_a_capacity_that_was_saved_under_a_larger_configured_one_is_forgotten() -> None:
+    first = Scheduler(PoolConfig(devices={"a": 8}))
+    first.step(CapacityChanged("a", 7, at=0))
+    again = Scheduler.restore(PoolConfig(devices={"a": 6}), [], first.checkpoint())
+    assert [(device.name, device.capacity) for device in again.devices] == [("a", 6)]
+    assert again.largest_device == 6
+
+
+def test_a_stopping_task_holds_its_units_after_a_restart_and_no_place() -> None:
+    first = Scheduler(PoolConfig(max_units=2))
+    for event in (submit("stops", at=0), submit("runs", at=0), Cancelled("stops", at=1)):
+        first.step(event)
+    again = Scheduler.restore(first.config, list(first.tasks()), first.checkpoint())
+    assert (again.running_count, again.places_taken, again.devices[0].used) == (2, 1, 2)
+    again.step(finish("stops", 1, at=2))
+    assert (again.running_count, again.places_taken, again.devices[0].used) == (1, 1, 1)
