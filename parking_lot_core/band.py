@@ -272,6 +272,6 @@ class Band:
 
     def _lower(self) -> None:
         """Drop levels that hold a single node."""
-        while self._height and len(self._root.children) <= 1:
-            self._root = self._root.children[0] if self._root.children else empty_node()
-            self._height = self._height - 1 if self._root.children else 0
+        while self._height and len(self._root.children) == 1:
+            self._root = self._root.children[0]
+            self._height -= 1

@@ -60,7 +60,7 @@ class Node:
     def reach_back(self, rank: int) -> None:
         """Tasks from ``rank`` on may come into this node from now on. The ranks of a leaf are those of its tasks."""
         node = self
-        while node.children and isinstance(node.children[0], Node):
+        while isinstance(node.children[0], Node):
             node.ranks[0] = rank
             node = node.children[0]
 

@@ -79,10 +79,10 @@ def test_a_capacity_that_was_saved_under_a_larger_configured_one_is_forgotten() 
 
 
 def test_a_stopping_task_holds_its_units_after_a_restart_and_no_place() -> None:
-    first = Scheduler(PoolConfig(max_units=2))
-    for event in (submit("stops", at=0), submit("runs", at=0), Cancelled("stops", at=1)):
+    first = Scheduler(PoolConfig(max_units=3))
+    for event in (*(submit(name, at=0) for name in ("stops", "runs", "runs too")), Cancelled("stops", at=1)):
         first.step(event)
     again = Scheduler.restore(first.config, list(first.tasks()), first.checkpoint())
-    assert (again.running_count, again.places_taken, again.devices[0].used) == (2, 1, 2)
+    assert (again.running_count, again.places_taken, again.devices[0].used) == (3, 2, 3)
     again.step(finish("stops", 1, at=2))
-    assert (again.running_count, again.places_taken, again.devices[0].used) == (1, 1, 1)
+    assert (again.running_count, again.places_taken, again.devices[0].used) == (2, 2, 2)

@@ -63,6 +63,12 @@ def test_compacting_drops_what_is_stale_or_doubled_and_keeps_the_rest_in_order()
     assert [timer[0] for timer in iter(lambda: made.pop_due(1e9), None)] == [1, 101, 201]
 
 
+def test_compacting_finds_the_earliest_of_those_that_are_left() -> None:
+    made = timers(1, 10, 2, *range(100, 200), dead=("t1", *(f"t{n}" for n in range(4, 200))))
+    made.compact(0)
+    assert (made.earliest, made.next_due()) == (2, 2)
+
+
 def test_compacting_waits_until_it_is_worth_its_while() -> None:
     """Up to four timers a task, and some for nothing, are let be: so compacting costs little for each timer set."""
     dead = tuple(f"t{n}" for n in range(1, 200))

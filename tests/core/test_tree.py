@@ -198,22 +198,36 @@ def test_a_branch_may_shrink_to_nothing_beside_full_ones(branch: int, backwards:
         tree.remove(rank)
         if count % 100 == 99 or count > WIDTH_MAX**2 - 2 * WIDTH_MAX:
             tree.check()
-        if count % 97 == 96:
-            tree.add(rank + 1)
-            tree.remove(rank + 1)
+        if count % 97 == 96 or count > WIDTH_MAX**2 - 2 * WIDTH_MAX:
+            tree.add(ranks[0] + 1)
             tree.check()
+            tree.remove(ranks[0] + 1)
     for rank in ranks[::40]:
         tree.add(rank)
     tree.check()
 
 
+def test_the_first_place_of_a_very_long_line_may_be_taken_again() -> None:
+    """Three levels of branches: all of the first one's tasks have gone, and an older one comes back."""
+    tree = grown(WIDTH_MAX**3 + 2 * WIDTH_MAX**2)
+    assert tree.band._height == 3
+    for i in range(WIDTH_MAX**3):
+        tree.remove(10 * i)
+    for rank in (5, 25, 15):
+        tree.add(rank)
+    assert [task.sequence for task in tree.band] == sorted(tree.tasks)
+
+
 @pytest.mark.parametrize("limited", [(), (0,), (1,), (0, 1)])
 def test_nodes_are_merged_with_and_without_run_limits(limited: tuple[int, ...]) -> None:
     tree = Tree(9, limited=0)
-    for leaf in (0, 1, 2):
-        tree.limited = 1 if leaf in limited else 0
-        for rank in range(leaf * WIDTH_MAX, (leaf + 1) * WIDTH_MAX):
-            tree.add(rank)
+    for rank in range(3 * WIDTH_MAX):
+        tree.add(rank)
+    tree.limited = 1
+    for leaf in limited:
+        tree.remove(leaf * WIDTH_MAX + 1)
+        tree.add(leaf * WIDTH_MAX + 1)
+    assert [number for number, leaf in enumerate(tree.leaves()) if leaf.limits is not None] == list(limited)
     for leaf in (0, 1):
         for rank in range(leaf * WIDTH_MAX + WIDTH_MIN, (leaf + 1) * WIDTH_MAX):
             tree.remove(rank)

@@ -17,8 +17,8 @@ from typing import Any
 
 import hypothesis
 
-# Seconds of processor time after which a mutant is taken to hang: ten times what the unchanged core needs, and more.
-QUICK_SECONDS = 6
+# Seconds of processor time after which a mutant is taken to hang: four times what the unchanged core needs, and more.
+QUICK_SECONDS = 20
 DEEP_SECONDS = 120
 
 # The first worlds of ``tests/core/test_agreement.py``.
@@ -42,7 +42,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_cost", ()),
     ("test_books", ()),
     ("test_timers", ()),
-    ("test_explain", ("explain",)),
+    ("test_explain", ()),
     ("test_traces", ()),
     ("test_vectors:test_the_scheduler_answers_every_vector", ()),
     ("test_corners", ()),
