@@ -57,10 +57,10 @@ def explore(
     """Search worlds for a sequence of events at which ``make(config)`` does wrong, and stop at the first.
 
     ``reference`` is the model that must agree; a policy of one's own is written down as a subclass of ``Model``.
-    ``states`` bounds the distinct states and ``seconds`` the time, of all worlds together (each gets its share of what
-    is left); ``depth`` the events in sequence, in each. Without bounds, the search ends when everything was tried,
-    which few worlds with more than three tasks live to see. With more than one of ``processes``, ``make`` must be a
-    class or function that other processes can import.
+    ``states`` bounds the distinct states and ``seconds`` the time, of all worlds together: each gets its share of what
+    is left, by its weight. ``depth`` bounds the events in sequence, in each. Without bounds, the search ends when all
+    was tried, which few worlds with more than three tasks live to see. With more than one of ``processes``, ``make``
+    must be a class or function that other processes can import.
 
     Raises ``ValueError`` for a bound that is no positive number, and for a ``make`` that cannot be sent.
     """
@@ -77,7 +77,7 @@ def explore(
     found = None
     with Workers(processes) as workers:
         for number, world in enumerate(todo):
-            share = len(todo) - number
+            share = sum(other.weight for other in todo[number:]) / world.weight
             now = time.monotonic()
             bounds = Bounds(left / share, math.inf if depth is None else depth, now + (until - now) / share)
             report, fault = _explore_world(make, world, reference, bounds, workers)

@@ -203,7 +203,8 @@ class Happenings:
         first = min([*sequences, state.next_sequence])
         sequence = (first - 1, state.next_sequence, first, state.next_sequence)[b]
         task_id = order[0].id if b == 3 else f"{OFFERED}{sequence}.{state.next_sequence}"
-        task = ScheduledTask(self._metadata(kind, task_id, at), sequence, 0, at)
+        tag = state.virtual_time if self._world.config.tenants else 0
+        task = ScheduledTask(self._metadata(kind, task_id, at), sequence, tag, at)
         return Offered(task, at)
 
     def _stranger(self, state: Model, order: list[ScheduledTask], a: int, b: int, at: float) -> Event:

@@ -12,6 +12,7 @@ from parking_lot_core.testing import checks
 from parking_lot_core.testing.agreement import comparable
 from parking_lot_core.testing.explore_events import OFFERED
 from parking_lot_core.testing.history import AnyScheduler, Broken, Check, History
+from parking_lot_core.testing.history import step as take
 from parking_lot_core.testing.model import Model
 from parking_lot_core.testing.wording import contrast, unlike
 
@@ -58,6 +59,13 @@ class Step:
         after = twin(before)
         expected = after.step(event)
         return cls(before, event, after, expected, after.checkpoint(), after.moments())
+
+    def after_idle(self, idle: Step) -> Step:
+        """The same step right after one that changed nothing but a counter."""
+        after = twin(self.after)
+        for name, count in idle.after.counters.items():
+            after.counters[name] += count - idle.before.counters[name]
+        return attrs.evolve(self, after=after)
 
     def changes_nothing(self) -> bool:
         """Whether the state is the same, all that counts and all that does not."""
@@ -130,12 +138,29 @@ class Judge:
         wrong = contrast(answer, step.expected) if answer != step.expected else difference(subject, step)
         if wrong is not None:
             raise self._named(step, subject, answer, wrong)
-        counters = subject.counters
-        counted = counters if isinstance(counters, dict) else {name: getattr(counters, name) for name in COUNTERS}
-        if counted != step.after.counters:
-            raise Broken("Agreement", unlike(counted, step.after.counters, "counters"))
+        _counted_alike(subject, step.after.counters)
         if answer or not step.changes_nothing():
             self._invariants.hold(step, answer, subject)
+
+    def idle(self, steps: Sequence[Step], subject: AnyScheduler, *, counts: bool) -> None:
+        """Let ``subject`` take events that change nothing. Raises ``Broken`` if it is not the same in the end.
+
+        ``counts``: it has come all the way, and has counted what the model has.
+        """
+        counted = dict(steps[0].before.counters)
+        for step in steps:
+            answer = take(subject, step.event)
+            if answer != step.expected:
+                raise Broken("Agreement", contrast(answer, step.expected))
+            if answer:
+                self._invariants.hold(step, answer, subject)
+            for name, count in step.after.counters.items():
+                counted[name] += count - step.before.counters[name]
+        wrong = difference(subject, steps[-1])
+        if wrong is not None:
+            raise Broken("Agreement", wrong)
+        if counts:
+            _counted_alike(subject, counted)
 
     def restored(self, step: Step, subject: AnyScheduler, answer: tuple[Command, ...]) -> None:
         """The same of a scheduler that was restored before the step."""
@@ -173,7 +198,8 @@ def deadline_suffices(deadline: float | None, now: float, needed: float | None) 
         raise Broken("Time", f"next_deadline gave {deadline}, but a tick at {needed} does something")
 
 
-def restored(subject: AnyScheduler, config: PoolConfig, state: Model) -> AnyScheduler:
-    """Another scheduler of the same class, with what a store would have saved."""
-    lot: AnyScheduler = type(subject).restore(config, list(state.known), state.checkpoint())  # type: ignore[attr-defined]
-    return lot
+def _counted_alike(subject: AnyScheduler, expected: dict[str, int]) -> None:
+    counters = subject.counters
+    counted = counters if isinstance(counters, dict) else {name: getattr(counters, name) for name in COUNTERS}
+    if counted != expected:
+        raise Broken("Agreement", unlike(counted, expected, "counters"))

@@ -124,17 +124,21 @@ def search(this: Round, bounds: Bounds, workers: Workers) -> RoundResult:
         if result.depth >= bounds.depth:
             result.stopped = "depth"
             break
-        following, count = array("I"), 0
+        following, count, longer = array("I"), 0, None
         for first, found in workers.expand(this, layer, result.depth):
             result.expanded += found.expanded
             result.transitions += found.transitions
             count += _take_in(found, first, layer, result, following)
+            longer = longer or found.longer
             stopped = "fault" if found.fault is not None else bounds.reached(len(result.seen))
             if stopped is not None:
                 result.stopped, result.fault = stopped, found.fault
                 return result
         layer = following
         result.depth += 1
+        if longer is not None:  # and there was no shorter one
+            result.stopped, result.fault = "fault", longer
+            break
     return result
 
 

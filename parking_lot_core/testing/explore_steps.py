@@ -12,7 +12,7 @@ import attrs
 from parking_lot_core import Event, PoolConfig, ScheduledTask
 from parking_lot_core.testing.agreement import assert_same_state
 from parking_lot_core.testing.explore_events import Happenings, is_a_peek
-from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices, restored, twin
+from parking_lot_core.testing.explore_judge import Judge, Step, deadline_suffices
 from parking_lot_core.testing.explore_states import Canon, fingerprint
 from parking_lot_core.testing.explore_worlds import SmallWorld
 from parking_lot_core.testing.history import Broken
@@ -26,8 +26,7 @@ Path: TypeAlias = Sequence[int]
 """Choices, from the empty pool on."""
 
 _REMEMBERED_MAX = 4_000_000
-STUTTERS = 6  # one of so many events also happens right after one that changed nothing
-OTHER_WAYS = 8  # of so many other ways to a known state, one is looked at a little further
+EXTRAS = 12  # of so many events, one is looked at more closely
 
 
 @attrs.frozen
@@ -70,7 +69,10 @@ class Place:
 
 @attrs.define
 class Found:
-    """What lies one event past some states: fingerprints, the choices that lead there, and from which of the states."""
+    """What lies one event past some states: fingerprints, the choices that lead there, and from which of the states.
+
+    ``fault``: what is wrong. ``longer``: what is wrong, but was seen at the end of two events or more.
+    """
 
     fingerprints: array[int] = attrs.field(factory=lambda: array("Q"))
     choices: array[int] = attrs.field(factory=lambda: array("I"))
@@ -78,6 +80,7 @@ class Found:
     expanded: int = 0
     transitions: int = 0
     fault: Fault | None = None
+    longer: Fault | None = None
 
     def add(self, mark: int, choice: int, source: int) -> None:
         """Note a state."""
@@ -89,19 +92,21 @@ class Found:
 class Examiner:
     """Does everything that may happen in a state of one world, to the model and to schedulers, and judges.
 
-    A scheduler that has gone the whole way from the empty pool takes each event, and so does one that was restored in
-    the state, if it has ``restore``. Events that change nothing (stale, doubled, about strangers) happen to the same
-    two one after the other; for each that does change something, another scheduler goes the whole way.
+    Each event that changes something happens to a scheduler that has gone the whole way from the empty pool. It also
+    happens to one that was restored in the state before, if there is ``restore``: always, if it leads to a state that
+    was not there before, and every other time if it leads to one that was. All events that change nothing (stale,
+    doubled, about strangers) happen to another two, one after the other.
 
-    A scheduler may remember more than can be seen of it. So some events also happen to a scheduler that has just seen
-    one that changed nothing. And of the ways to a state, one is gone on from; but at the end of some of the others,
-    one more event is looked at.
+    A scheduler may remember more than can be seen of it, and of the ways to a state, only one is gone on from. So some
+    events happen once more right after one that changed nothing, and after some of them one more is looked at.
     """
 
     def __init__(self, make: Make, world: SmallWorld, reference: type[Model] = Model) -> None:
         self.world = world
         self.events: list[Event] = []
         self._make = make
+        self._kind: Any = type(make(world.config))
+        self.can_restore = hasattr(self._kind, "restore")
         self._canon = Canon(world.config)
         self._happenings = Happenings(world, self._canon)
         self._judge = Judge(world.config)
@@ -148,63 +153,94 @@ class Examiner:
         """A scheduler that has gone the whole way."""
         subject = self._make(self.world.config)
         for event in self.events:
-            take(subject, event)
+            subject.step(event)
         return subject
 
     # -- one state -----------------------------------------------------------------------------------------------
 
     def _expand(self, place: Place, source: int, found: Found) -> None:
-        here = self.mark(place.model)
         idle: list[Step] = []
-        changing: list[tuple[Step, int]] = []
+        changing: list[tuple[int, Step]] = []
         for choice in self._happenings.choices(place.model, place.order):
             found.transitions += 1
             step = Step.of(place.model, self._happenings.event(place.model, place.order, choice))
             if step.changes_nothing():
                 idle.append(step)
-                continue
+            else:
+                changing.append((choice, step))
+        with self._putting_off(found):
+            self._let_idle(idle, self.mark(place.model))
+        for choice, step in changing:
             mark = self.mark(step.after)
-            changing.append((step, mark))
-            self._take(step, mark, choice)
-            if mark not in self._known and not is_a_peek(choice):
+            is_new = mark not in self._known
+            self._take(step, mark, is_new=is_new, restores=is_new or (mark ^ choice) % 2 == 1)
+            if is_new and not is_a_peek(choice):
                 self._remember(mark)
                 found.add(mark, choice, source)
-        waiting = Idle(self)
-        for step in idle:
-            waiting.take(step, here)
-        for number, (step, mark) in enumerate(changing):
-            if (mark ^ here) % STUTTERS == 0:
-                self._stutter(idle[(here + number) % len(idle)], step, mark)
+            if (mark ^ choice) % EXTRAS == 0:
+                with self._putting_off(found):
+                    self._stutter(idle[(mark >> 16) % len(idle)], step, mark)
+                    self._look_further(step, mark)
 
-    def _stutter(self, idle: Step, step: Step, mark: int) -> None:
-        """An event that changes something, right after one that does not, to one that has gone the whole way."""
-        with blame((*self.events, idle.event, step.event)):
-            subject = self.arrive()
-            take(subject, idle.event)
-            counted = {name: count - step.before.counters[name] for name, count in idle.after.counters.items()}
-            step.after.counters = {name: count + counted[name] for name, count in step.after.counters.items()}
-            self.examine(step, subject, mark)
+    @contextmanager
+    def _putting_off(self, found: Found) -> Iterator[None]:
+        """Whoever comes with more than one event has to wait: there may be a shorter counterexample."""
+        try:
+            yield
+        except Stop as stop:
+            if len(stop.fault.events) <= len(self.events) + 1:
+                raise
+            found.longer = found.longer or stop.fault
 
-    def _take(self, step: Step, mark: int, choice: int) -> None:
+    def _take(self, step: Step, mark: int, *, is_new: bool, restores: bool) -> None:
         events = (*self.events, step.event)
         with blame(events):
             subject = self.arrive()
             self.examine(step, subject, mark)
-            if mark not in self._known:
+            if is_new:
                 assert_same_state(subject, step.after)
-        if hasattr(type(subject), "restore"):
+        if restores and self.can_restore:
             with blame(events, crash=len(self.events)):
-                self.examine_restored(step, restored(subject, self.world.config, step.before), mark)
-        if mark in self._known and (mark ^ choice) % OTHER_WAYS == 0:
-            self._look_further(step.after, subject, events, mark)
+                self.examine_restored(step, self.restored(step.before), mark)
 
-    def _look_further(self, state: Model, subject: Any, events: tuple[Event, ...], number: int) -> None:
+    def restored(self, state: Model) -> Any:
+        """A scheduler with what a store would have saved in this state."""
+        return self._kind.restore(self.world.config, list(state.known), state.checkpoint())
+
+    def _stutter(self, idle: Step, step: Step, mark: int) -> None:
+        """An event right after one that changes nothing."""
+        with blame((*self.events, idle.event, step.event)):
+            subject = self.arrive()
+            subject.step(idle.event)
+            self.examine(step.after_idle(idle), subject, mark)
+
+    def _look_further(self, step: Step, number: int) -> None:
         """One event more, of those that there are the one with this number."""
-        order = self._canon.describe_in_order(state)[1]
-        choices = self._happenings.choices(state, order)
-        step = Step.of(state, self._happenings.event(state, order, choices[number % len(choices)]))
-        with blame((*events, step.event)):
-            self.examine(step, subject, self.mark(step.after))
+        order = self._canon.describe_in_order(step.after)[1]
+        choices = self._happenings.choices(step.after, order)
+        event = self._happenings.event(step.after, order, choices[number % len(choices)])
+        following = Step.of(step.after, event)
+        with blame((*self.events, step.event, event)):
+            subject = self.arrive()
+            subject.step(step.event)
+            self.examine(following, subject, self.mark(following.after))
+
+    def _let_idle(self, steps: list[Step], mark: int) -> None:
+        """All events that change nothing, one after the other; if that goes wrong, again with a look after each."""
+        try:
+            live = self.arrive()
+            self._judge.idle(steps, live, counts=True)
+            self._look_at_deadline(steps[-1], live, mark)
+            if self.can_restore:
+                again = self.restored(steps[0].before)
+                self._judge.idle(steps, again, counts=False)
+                self._look_at_deadline(steps[-1], again, mark)
+        except Exception as error:
+            waiting = Idle(self)
+            for step in steps:
+                waiting.take(step, mark)
+            events = (*self.events, *(step.event for step in steps))
+            raise Stop(Fault(events, "Determinism", f"the first time, not the second: {error}")) from error
 
     def examine(self, step: Step, subject: Any, mark: int) -> None:
         """Raises ``Broken`` if ``subject`` does not take the event as the model did."""
@@ -244,7 +280,7 @@ class Idle:
         self._live: Any = None
         self._restored: Any = None
         self._taken: list[Event] = []
-        self._counted: dict[str, int] = {}
+        self._before: list[Step] = []
 
     def take(self, step: Step, mark: int) -> None:
         """Let them take another, to the state of this mark. Raises ``Stop`` at a fault, with no event too many."""
@@ -259,21 +295,17 @@ class Idle:
         with blame(events):
             if self._live is None:
                 self._live = examiner.arrive()
-            examiner.examine(self._counting_all(step), self._live, mark)
-        if hasattr(type(self._live), "restore"):
+            counting = step
+            for idle in self._before:
+                counting = counting.after_idle(idle)
+            examiner.examine(counting, self._live, mark)
+        if examiner.can_restore:
             with blame(events, crash=len(examiner.events)):
                 if self._restored is None:
-                    self._restored = restored(self._live, examiner.world.config, step.before)
+                    self._restored = examiner.restored(step.before)
                 examiner.examine_restored(step, self._restored, mark)
         self._taken.append(step.event)
-
-    def _counting_all(self, step: Step) -> Step:
-        """The step as it counts here: the model has not taken the events before this one."""
-        before, after = step.before.counters, step.after.counters
-        self._counted = {name: self._counted.get(name, before[name]) + after[name] - before[name] for name in after}
-        counting = attrs.evolve(step, after=twin(step.after))
-        counting.after.counters = self._counted
-        return counting
+        self._before.append(step)
 
     def _shorter(self, step: Step, stop: Stop) -> Stop:
         """Leave out what the fault does not need of the events that change nothing."""

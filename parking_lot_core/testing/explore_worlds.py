@@ -51,10 +51,11 @@ class SmallWorld:
         withdrawals: whether tasks may be withdrawn.
         tasks_max: nothing is submitted or offered while so many tasks are there. They may come and go without end.
         lead_max: nothing is submitted for a tenant whose fair-share tags are so many units ahead of virtual time.
+        weight: how much of a bound this world gets, compared with others.
         step: seconds that pass at a time, besides going to the moments at which something comes true.
 
-    Raises ``ValueError`` for a duration that is no multiple of 0.25 s or longer than 1000 s, and for a ``tasks_max`` out
-    of range.
+    Raises ``ValueError`` for a duration that is no multiple of 0.25 s or longer than 1000 s, and for a ``tasks_max``
+    out of range.
     """
 
     name: str
@@ -66,6 +67,7 @@ class SmallWorld:
     withdrawals: bool = False
     tasks_max: int = 5
     lead_max: int = 6
+    weight: float = 1
     step: float = 1.0
 
     def __attrs_post_init__(self) -> None:
@@ -92,6 +94,12 @@ class SmallWorld:
 NORMAL, HIGH = Priority.NORMAL, Priority.HIGH
 _SIZES = (Kind(1), Kind(2), Kind(3), Kind(1, HIGH), Kind(2, HIGH), Kind(3, HIGH))
 _LIMITED = (Kind(1, NORMAL, 1), Kind(2, NORMAL, 3), Kind(3), Kind(1), Kind(2, HIGH, 2))
+_WIDE = tuple(
+    Kind(units, priority, limit, tenant=tenant)
+    for units in (1, 2, 3)
+    for priority in (NORMAL, HIGH)
+    for limit, tenant in ((None, "ann"), (1, "bob"))
+)
 
 WORLDS: Mapping[str, SmallWorld] = {
     world.name: world
@@ -178,6 +186,43 @@ WORLDS: Mapping[str, SmallWorld] = {
             endings=(SUCCEEDED, LOST, RETURNED),
             offered=(Kind(2), Kind(3, HIGH), Kind(1, start_by=1)),
             withdrawals=True,
+        ),
+        # All at once: these are never exhausted, and are searched as far as there is time.
+        SmallWorld(
+            name="everything",
+            config=PoolConfig(
+                max_units=3,
+                backfill_window=2,
+                max_queue_depth=4,
+                aging=2,
+                timeout=3,
+                max_attempts=2,
+                retry_backoff=1,
+                tenants={"ann": 2, "bob": 1},
+            ),
+            kinds=_WIDE,
+            endings=(SUCCEEDED, FAILED, RETURNED),
+            capacities={"0": (1, 3)},
+            offered=(Kind(2, NORMAL, 1),),
+            withdrawals=True,
+            weight=12,
+        ),
+        SmallWorld(
+            name="everything on two devices",
+            config=PoolConfig(
+                devices={"b": 3, "a": 2},
+                backfill_window=1,
+                run_timeout=2,
+                max_attempts=2,
+                retry_backoff=1,
+                tenants={"ann": 2, "bob": 1},
+            ),
+            kinds=_WIDE,
+            endings=(SUCCEEDED, LOST, HOPELESS, RETURNED),
+            capacities={"b": (2, 3), "new": (3,)},
+            offered=(Kind(3, HIGH, 1),),
+            withdrawals=True,
+            weight=12,
         ),
     )
 }
