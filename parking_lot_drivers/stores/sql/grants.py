@@ -15,7 +15,7 @@ class Grants:
 
     Args:
         units: what each device has.
-        held: what running tasks hold of it; not counting the tasks that ask.
+        held: what running tasks hold of it, also those of this host that go on running; not counting those that ask.
     """
 
     def __init__(self, units: Mapping[str, int], held: Mapping[str, int]) -> None:

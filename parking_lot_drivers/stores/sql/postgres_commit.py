@@ -189,11 +189,21 @@ class PostgresCommit:
         if not starts:
             return batch
         units = dict(self.send(self._sql.lock_budget).fetchall())
-        held = dict(self.send(self._sql.held_units, ids=[task.id for task in starts]).fetchall())
+        kept = self._kept(batch)
+        asking = [task for task in starts if task.id not in kept]
+        held = dict(self.send(self._sql.held_units, ids=[task.id for task in asking]).fetchall())
         grants = Grants(units, held)
-        refused = {task.id for task in starts if not grants.take(task)}
+        refused = {task.id for task in asking if not grants.take(task)}
         self._lose(refused, Loss.NO_UNITS)
         return without_starts(batch, refused)
+
+    def _kept(self, batch: Batch) -> set[str]:
+        """Those that run already, and are told to stop: they keep their units."""
+        epochs = {task.id: task.epoch for task in batch.changed if task.state is not TaskState.PARKED}
+        if not epochs:
+            return set()
+        held = self.send(self._sql.held_epochs, ids=list(epochs)).fetchall()
+        return {task_id for task_id, epoch in held if epoch == epochs[task_id]}
 
     def _hold(self, batch: Batch) -> None:
         running = [task.id for task in starts_of(batch)]

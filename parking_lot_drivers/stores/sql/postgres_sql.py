@@ -64,6 +64,7 @@ class PostgresStatements(ReadingStatements):
     check_lease: str  # one row; divides by zero without a lease
     add: str  # task_id of each that is new
     lock_budget: str  # device, units
+    held_epochs: str  # task_id, epoch
     held_units: str  # device, sum of units
     hold: str
     claim: str  # task_id, body where wanted, of each that was free
@@ -165,6 +166,10 @@ SELECT task_id FROM added
     # Whoever holds this lock decides alone what starts under the budget, until its transaction ends. Of the tasks that
     # ask, only what this host itself holds already does not count: others may hold one that it is about to lose.
     "lock_budget": "SELECT device, units FROM parking_lot_budgets WHERE name = %(budget)s ORDER BY device FOR UPDATE",
+    "held_epochs": """
+SELECT task_id, epoch FROM parking_lot_holdings
+WHERE budget = %(budget)s AND pool = %(pool)s AND host = %(host)s AND task_id = ANY(%(ids)s::text[])
+""",
     "held_units": """
 SELECT device, sum(units)::bigint FROM parking_lot_holdings
 WHERE budget = %(budget)s AND NOT (pool = %(pool)s AND task_id = ANY(%(ids)s::text[]) AND host = %(host)s)

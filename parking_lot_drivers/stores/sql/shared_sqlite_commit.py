@@ -208,14 +208,18 @@ class SharedSqliteCommit:
         starts = starts_of(batch)
         if not starts:
             return batch
-        asking = {task.id for task in starts}
+        asking = {task.id: task.epoch for task in starts}
         held: dict[str, int] = {}
-        for pool, task_id, device, units, host in fetch_all(self._cursor, self._sql.holdings, self._budget):
+        kept: set[str] = set()
+        for pool, task_id, device, units, host, epoch in fetch_all(self._cursor, self._sql.holdings, self._budget):
+            own = pool == self._pool and host == self._host and task_id in asking
+            if own and epoch == asking[task_id]:
+                kept.add(task_id)  # it runs already, and is told to stop
             # Others may hold one of the tasks that ask: this host is about to lose it.
-            if pool != self._pool or task_id not in asking or host != self._host:
+            if not own or task_id in kept:
                 held[device] = held.get(device, 0) + units
         grants = Grants(dict(fetch_all(self._cursor, self._sql.budget, self._budget)), held)
-        refused = [task for task in starts if not grants.take(task)]
+        refused = [task for task in starts if task.id not in kept and not grants.take(task)]
         self._lose(refused, Loss.NO_UNITS)
         return without_starts(batch, {task.id for task in refused})
 

@@ -51,7 +51,7 @@ class SqliteSharing:
         f"LEFT JOIN {_payloads} p ON p.number = t.payload WHERE t.pool = ? AND t.task_id = ?"
     )
     budget: str = "SELECT device, units FROM parking_lot_budgets WHERE name = ?"
-    holdings: str = "SELECT pool, task_id, device, units, host FROM parking_lot_holdings WHERE budget = ?"
+    holdings: str = "SELECT pool, task_id, device, units, host, epoch FROM parking_lot_holdings WHERE budget = ?"
     # budget, pool, task_id, host
     hold: str = (
         "INSERT INTO parking_lot_holdings (pool, task_id, budget, device, units, host, epoch) "
