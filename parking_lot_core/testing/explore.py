@@ -121,6 +121,8 @@ def _explore_world(
 
 def _rounds_of(world: SmallWorld) -> list[int]:
     """With how many tasks at a time a world is searched: with few, which can be exhausted, and then with all."""
+    if not world.few_first:
+        return [world.tasks_max]
     return [*range(1, min(FEW, world.tasks_max - 1) + 1), world.tasks_max]
 
 

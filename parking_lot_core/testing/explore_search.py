@@ -2,7 +2,8 @@
 
 A world is searched in rounds, with one task at a time, with two, with three, and then with ``tasks_max``: what goes
 wrong with few tasks is found with few, and in the fewest events. A round ends when no state is left that was not
-examined (*exhausted*: every sequence of events, however long, with so many tasks at a time), or at a bound.
+examined (*exhausted*: every sequence of events, however long, with so many tasks at a time), or at a bound. Worlds that
+nobody exhausts with even one task go without the rounds before the last.
 
 Several processes share the states of a layer. Which of two paths to a state counts does not depend on who was
 faster: results are taken in the order of the layer, so that every run finds the same.

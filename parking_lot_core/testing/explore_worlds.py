@@ -52,6 +52,7 @@ class SmallWorld:
         tasks_max: nothing is submitted or offered while so many tasks are there. They may come and go without end.
         lead_max: nothing is submitted for a tenant whose fair-share tags are so many units ahead of virtual time.
         weight: how much of a bound this world gets, compared with others.
+        few_first: whether it is searched with few tasks at a time before it is with all.
         step: seconds that pass at a time, besides going to the moments at which something comes true.
 
     Raises ``ValueError`` for a duration that is no multiple of 0.25 s or longer than 1000 s, and for a ``tasks_max``
@@ -68,6 +69,7 @@ class SmallWorld:
     tasks_max: int = 5
     lead_max: int = 6
     weight: float = 1
+    few_first: bool = True
     step: float = 1.0
 
     def __attrs_post_init__(self) -> None:
@@ -187,7 +189,7 @@ WORLDS: Mapping[str, SmallWorld] = {
             offered=(Kind(2), Kind(3, HIGH), Kind(1, start_by=1)),
             withdrawals=True,
         ),
-        # All at once: these are never exhausted, and are searched as far as there is time.
+        # All at once: with one task they have tens of thousands of states, and are searched as far as there is time.
         SmallWorld(
             name="everything",
             config=PoolConfig(
@@ -206,6 +208,7 @@ WORLDS: Mapping[str, SmallWorld] = {
             offered=(Kind(2, NORMAL, 1),),
             withdrawals=True,
             weight=12,
+            few_first=False,
         ),
         SmallWorld(
             name="everything on two devices",
@@ -223,6 +226,7 @@ WORLDS: Mapping[str, SmallWorld] = {
             offered=(Kind(3, HIGH, 1),),
             withdrawals=True,
             weight=12,
+            few_first=False,
         ),
     )
 }
