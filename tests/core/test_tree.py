@@ -209,7 +209,7 @@ def test_a_branch_may_shrink_to_nothing_beside_full_ones(branch: int, backwards:
 
 def test_the_first_place_of_a_very_long_line_may_be_taken_again() -> None:
     """Three levels of branches: all of the first one's tasks have gone, and an older one comes back."""
-    tree = grown(WIDTH_MAX**3 + 2 * WIDTH_MAX**2)
+    tree = grown(WIDTH_MAX**3 + 20 * WIDTH_MAX**2)
     assert tree.band._height == 3
     for i in range(WIDTH_MAX**3):
         tree.remove(10 * i)
