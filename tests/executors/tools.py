@@ -16,6 +16,9 @@ __all__ = ["context", "is_gone", "open_files", "own_children", "told", "wait_unt
 # ``FOLDER`` of ``tests/postgres/server.py``, which needs psycopg.
 SERVER_FOLDER = "lot-test-"
 
+# Python's own, which stays once a test has used several processes.
+TRACKER = "multiprocessing.resource_tracker"
+
 
 def is_gone(pid: int) -> bool:
     """Whether no process of this id runs. One that only waits for its parent to look (a zombie) does not run."""
@@ -27,10 +30,11 @@ def is_gone(pid: int) -> bool:
 
 
 def own_children() -> list[int]:
-    """Process ids of this process's children, zombies included, but for the Postgres server of other tests."""
+    """Process ids of this process's children, zombies included, but for Postgres and what Python left running."""
     tasks = Path("/proc/self/task")
     found = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-    return [pid for pid in found if SERVER_FOLDER not in Path(f"/proc/{pid}/cmdline").read_text()]
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in found}
+    return [pid for pid, command in commands.items() if SERVER_FOLDER not in command and TRACKER not in command]
 
 
 def open_files() -> int:
