@@ -53,6 +53,7 @@ class TestPostgres(OurContract):
     lot_type = PostgresLot
 
 
+@pytest.mark.slow  # much of it once more what Postgres does
 class TestPgmq(OurContract):
     lot_type = PgmqLot
 
