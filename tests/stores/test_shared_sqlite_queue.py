@@ -92,6 +92,19 @@ async def test_what_a_host_without_a_lease_says_changes_nothing(tmp_path: Path) 
     await mailbox.aclose()
 
 
+async def test_what_came_and_went_in_one_turn_says_nothing_of_a_task_that_another_host_has(tmp_path: Path) -> None:
+    """Two submissions of one key, of which one has expired at once (simulator, trio, seed 43)."""
+    mailbox = SharedSqliteMailbox(sharer.file_of(tmp_path), "pool")
+    await mailbox.open()
+    async with two_hosts(tmp_path) as (one, other):
+        assert one.adopt(mailbox)
+        assert (await other.commit(batch(added=[parked("key")]))).lost == {}
+        assert await one.commit(Batch(delivered=[delivery("key")])) == Saved(lost={"key": Loss.DUPLICATE})
+        assert await mailbox.get("key") is None
+        assert await other.get("key") == parked("key")
+    await mailbox.aclose()
+
+
 async def test_units_of_the_budget_are_granted_once(tmp_path: Path) -> None:
     async with two_hosts(tmp_path, policy=sharer.POLICY) as (one, other):
         tasks = [parked("five", 1, units=5), parked("four", 2, units=4), parked("three", 3, units=3)]

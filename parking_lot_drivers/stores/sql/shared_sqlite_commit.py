@@ -145,8 +145,17 @@ class SharedSqliteCommit:
         """Keep outcomes: of tasks that were removed just now, and of such as the queue never had."""
         removed = set(batch.removed)
         kept = [each for each in batch.delivered if strict or each.task_id in gone or each.task_id not in removed]
+        if not strict:
+            # What came and went in one turn: another host may have taken the same key meanwhile, and its task goes on.
+            taken = {each.task_id for each in kept if each.task_id not in gone and self._has(each.task_id)}
+            self._lost.update(dict.fromkeys(sorted(taken), Loss.DUPLICATE))
+            kept = [each for each in kept if each.task_id not in taken]
         if kept:
             mailbox.insert(self._cursor, kept)
+
+    def _has(self, task_id: str) -> bool:
+        """Whether the queue has a task of this id."""
+        return fetch_one(self._cursor, self._sql.ending, self._pool, task_id) is not None
 
     # -- starts and changes --------------------------------------------------------------------------------------
 
