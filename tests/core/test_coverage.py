@@ -22,6 +22,7 @@ FILES = (
     "test_lifecycle",
     "test_scheduler",
     "test_dispatch",
+    "test_dispatch_devices",
     "test_windows",
     "test_restore",
     "test_fair_share",

@@ -34,6 +34,7 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("test_lifecycle", ()),
     ("test_scheduler", ()),
     ("test_dispatch", ()),
+    ("test_dispatch_devices", ()),
     ("test_windows", ()),
     ("test_restore", ()),
     ("test_fair_share", ()),
