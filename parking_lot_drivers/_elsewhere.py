@@ -65,7 +65,8 @@ class Elsewhere:
         waiting = list(self._tickets)
         if not waiting:
             return
-        for task_id in await self._mailbox.ended(waiting):
+        ended = await self._mailbox.ended(waiting)
+        for task_id in filter(ended.__contains__, waiting):  # not in the order of a hash
             message = await self._mailbox.get(task_id)
             if message is not None:
                 self._doubtful.discard(task_id)
@@ -78,7 +79,7 @@ class Elsewhere:
 
     async def _doubt(self) -> None:
         doubtful, self._doubtful = self._doubtful, set()
-        for task_id in doubtful & set(self._tickets):
+        for task_id in filter(doubtful.__contains__, list(self._tickets)):
             if await self._queue.get(task_id) is not None or await self._mailbox.get(task_id) is not None:
                 ticket = self._tickets.pop(task_id, None)
                 if ticket is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from parking_lot_core import Checkpoint, Command, Event
-from parking_lot_core.testing.history import Broken, MakeScheduler, Steps, ask, step
+from parking_lot_core.testing.history import Broken, MakeScheduler, Steps, ask, has, step
 from parking_lot_core.testing.model import Model
 from parking_lot_core.testing.wording import contrast, unlike, write_event
 from parking_lot_core.testing.worlds import World
@@ -55,9 +55,8 @@ def assert_same_state(scheduler: Steps, model: Model) -> None:
 def differing_view(scheduler: Steps, other: Steps, ids: Sequence[str], *, but: Collection[str] = ()) -> str | None:
     """What the scheduler shows otherwise than the other one, among the views that both have, as a sentence."""
     for name, look in VIEWS.items():
-        view, others = ask(scheduler, name), ask(other, name)
-        if name not in but and view is not None and others is not None:
-            seen, expected = look(view, ids), look(others, ids)
+        if name not in but and has(scheduler, name) and has(other, name):
+            seen, expected = look(getattr(scheduler, name), ids), look(getattr(other, name), ids)
             if seen != expected:
                 return unlike(seen, expected, name)
     return None

@@ -83,15 +83,21 @@ Rank: TypeAlias = "Callable[[ScheduledTask, History], Any]"
 METHODS = ("next_deadline", "checkpoint", "restore", "tasks", "waiting", "get", "position")
 
 
-def ask(scheduler: Steps, name: str) -> Any:
-    """A method or a view that not every scheduler has; ``None`` if this one has not.
+def has(scheduler: Steps, name: str) -> bool:
+    """Whether a scheduler has a method or a view that not every one has.
 
     Something else that goes by the same name, such as a dict of ``tasks`` or ``devices``, is not taken for it.
     """
-    found = getattr(scheduler, name, None)
-    if (name in METHODS and not callable(found)) or (name == "devices" and not isinstance(found, list | tuple)):
-        return None
-    return found
+    missing = object()
+    found = getattr(scheduler, name, missing)
+    if name in METHODS:
+        return callable(found)
+    return found is not missing and (name != "devices" or isinstance(found, list | tuple))
+
+
+def ask(scheduler: Steps, name: str) -> Any:
+    """A method or a view that not every scheduler has; ``None`` if this one has not."""
+    return getattr(scheduler, name) if has(scheduler, name) else None
 
 
 def step(scheduler: Steps, event: Event) -> tuple[Command, ...]:

@@ -1,4 +1,4 @@
-"""The invariants of the design as functions: ``holds(make, world)`` raises ``Broken`` where one does not hold.
+"""Invariants that take several runs, as functions: ``holds(make, world)`` raises ``Broken`` where one does not hold.
 
 ``make(config)`` gives the scheduler to be examined, new and empty. Numbers are those of the design, section 9. Anyone
 who drives or changes the scheduler can call these on their own; ``verify`` calls those that are asked for in many
@@ -22,68 +22,13 @@ from parking_lot_core import (
     Tick,
 )
 from parking_lot_core._values import evolve
-from parking_lot_core.testing import checks
 from parking_lot_core.testing.agreement import differing_view
-from parking_lot_core.testing.history import Broken, Check, History, MakeScheduler, Steps, Watched, ask, step, watch
+from parking_lot_core.testing.history import Broken, History, MakeScheduler, Steps, Watched, ask, step
 from parking_lot_core.testing.rows import SavedRows, from_json
 from parking_lot_core.testing.wording import contrast, say, say_all, unlike, write_event
 from parking_lot_core.testing.worlds import World
 
 Property: TypeAlias = Callable[[MakeScheduler, World], None]
-
-
-def _watched(make: MakeScheduler, world: World, *looking: type[Check]) -> None:
-    watch(make(world.config), world.config, world.events, *looking)
-
-
-def budget(make: MakeScheduler, world: World) -> None:
-    """1."""
-    _watched(make, world, checks.Budget)
-
-
-def fencing(make: MakeScheduler, world: World) -> None:
-    """2. Where the scheduler has ``devices``, their used units are compared too."""
-    _watched(make, world, checks.Fencing)
-
-
-def conservation(make: MakeScheduler, world: World) -> None:
-    """3. Where the scheduler has ``tasks``, they are compared too."""
-    _watched(make, world, checks.Conservation)
-
-
-def depth(make: MakeScheduler, world: World) -> None:
-    """4."""
-    _watched(make, world, checks.Depth)
-
-
-def order(make: MakeScheduler, world: World) -> None:
-    """5."""
-    _watched(make, world, checks.Order)
-
-
-def work_conservation(make: MakeScheduler, world: World) -> None:
-    """6."""
-    _watched(make, world, checks.WorkConservation)
-
-
-def no_delay(make: MakeScheduler, world: World) -> None:
-    """7. Any world: a reservation never moves away."""
-    _watched(make, world, checks.NoDelay)
-
-
-def starts_in_time(make: MakeScheduler, world: World) -> None:
-    """7. Worlds in which every run ends by its limit: the head starts by the end of its reservation."""
-    _watched(make, world, checks.StartsInTime)
-
-
-def bounded_bypass(make: MakeScheduler, world: World) -> None:
-    """8."""
-    _watched(make, world, checks.BoundedBypass)
-
-
-def expiry(make: MakeScheduler, world: World) -> None:
-    """9."""
-    _watched(make, world, checks.Expiry)
 
 
 # 10. Crash safety

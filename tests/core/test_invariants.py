@@ -6,10 +6,11 @@ import random
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from parking_lot_core import Scheduler
-from parking_lot_core.testing import broken, properties
-from parking_lot_core.testing.history import Broken
+from parking_lot_core.testing import broken, checks, properties
+from parking_lot_core.testing.history import Broken, Check, MakeScheduler, watch
 from parking_lot_core.testing.model import Model
 from parking_lot_core.testing.properties import Property
 from parking_lot_core.testing.strategies import worlds as any_world_of
@@ -18,64 +19,35 @@ from tests.core.depth import examples
 from tests.testing.faults import ANY, CROWD, NO_LIMITS, ONE_DEVICE, TIMELY
 
 
+def watching(check: type[Check]) -> Property:
+    """What a check sees in one run, as a property."""
+
+    def holds(make: MakeScheduler, world: World) -> None:
+        watch(make(world.config), world.config, world.events, check)
+
+    holds.__name__ = check.__name__
+    return holds
+
+
+SEEN_IN_A_RUN: tuple[tuple[type[Check], Climate], ...] = (
+    (checks.Budget, ANY),
+    (checks.Fencing, ANY),
+    (checks.Conservation, ANY),
+    (checks.Depth, ANY),
+    (checks.Order, CROWD),
+    (checks.WorkConservation, CROWD),
+    (checks.NoDelay, ONE_DEVICE),
+    (checks.StartsInTime, TIMELY),
+    (checks.BoundedBypass, NO_LIMITS),
+    (checks.Expiry, ANY),
+)
+
+
+@pytest.mark.parametrize(("check", "climate"), SEEN_IN_A_RUN, ids=[check.__name__ for check, _ in SEEN_IN_A_RUN])
 @examples(40)
-@given(any_world_of(ANY))
-def test_budget(world: World) -> None:
-    properties.budget(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(ANY))
-def test_fencing(world: World) -> None:
-    properties.fencing(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(ANY))
-def test_conservation(world: World) -> None:
-    properties.conservation(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(ANY))
-def test_depth(world: World) -> None:
-    properties.depth(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(CROWD))
-def test_order(world: World) -> None:
-    properties.order(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(CROWD))
-def test_work_conservation(world: World) -> None:
-    properties.work_conservation(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(ONE_DEVICE))
-def test_no_delay(world: World) -> None:
-    properties.no_delay(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(TIMELY))
-def test_the_head_starts_in_time(world: World) -> None:
-    properties.starts_in_time(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(NO_LIMITS))
-def test_bounded_bypass(world: World) -> None:
-    properties.bounded_bypass(Scheduler, world)
-
-
-@examples(40)
-@given(any_world_of(ANY))
-def test_expiry(world: World) -> None:
-    properties.expiry(Scheduler, world)
+@given(data=st.data())
+def test_no_run_breaks(check: type[Check], climate: Climate, data: st.DataObject) -> None:
+    watching(check)(Scheduler, data.draw(any_world_of(climate)))
 
 
 @examples(40)
@@ -123,38 +95,38 @@ def test_everything_ends(world: World) -> None:
 # Every check can fail
 
 FAULTS: tuple[tuple[Property, type[Model], Climate], ...] = (
-    (properties.budget, broken.Overcommits, ANY),
-    (properties.budget, broken.IgnoresDrop, ANY),
-    (properties.budget, broken.ReleasesOnInterrupt, ANY),
-    (properties.fencing, broken.BelievesStaleWorkers, ANY),
-    (properties.fencing, broken.ReusesEpochs, ANY),
-    (properties.fencing, broken.ReleasesOnInterrupt, ANY),
-    (properties.fencing, broken.StartsTwice, ANY),
-    (properties.conservation, broken.DropsOutcomes, ANY),
-    (properties.conservation, broken.DeliversTwice, ANY),
-    (properties.conservation, broken.ExpiresTwice, ANY),
-    (properties.conservation, broken.ForgetsRetries, ANY),
-    (properties.conservation, broken.ForgetsToInterrupt, ANY),
-    (properties.conservation, broken.StartsTwice, ANY),
-    (properties.depth, broken.IgnoresDepth, ANY),
-    (properties.depth, broken.RefusesEarly, ANY),
-    (properties.order, broken.LastInFirstOut, CROWD),
-    (properties.order, broken.LosesPlaces, CROWD),
-    (properties.order, broken.IgnoresAging, CROWD),
-    (properties.order, broken.IgnoresTags, CROWD),
-    (properties.order, broken.IgnoresDelays, ANY),
-    (properties.work_conservation, broken.OneStartPerStep, CROWD),
-    (properties.work_conservation, broken.NeverBackfills, CROWD),
-    (properties.no_delay, broken.IgnoresReservations, ONE_DEVICE),
-    (properties.no_delay, broken.MiscountsSpare, ONE_DEVICE),
-    (properties.no_delay, broken.ForgetsThePresent, ONE_DEVICE),
-    (properties.starts_in_time, broken.IgnoresReservations, TIMELY),
-    (properties.starts_in_time, broken.MiscountsSpare, TIMELY),
-    (properties.bounded_bypass, broken.NeverDrains, NO_LIMITS),
-    (properties.bounded_bypass, broken.DrainsLate, NO_LIMITS),
-    (properties.bounded_bypass, broken.PassesUnderStrictOrder, NO_LIMITS),
-    (properties.expiry, broken.StartsExpired, ANY),
-    (properties.expiry, broken.ExpiresEarly, ANY),
+    (watching(checks.Budget), broken.Overcommits, ANY),
+    (watching(checks.Budget), broken.IgnoresDrop, ANY),
+    (watching(checks.Budget), broken.ReleasesOnInterrupt, ANY),
+    (watching(checks.Fencing), broken.BelievesStaleWorkers, ANY),
+    (watching(checks.Fencing), broken.ReusesEpochs, ANY),
+    (watching(checks.Fencing), broken.ReleasesOnInterrupt, ANY),
+    (watching(checks.Fencing), broken.StartsTwice, ANY),
+    (watching(checks.Conservation), broken.DropsOutcomes, ANY),
+    (watching(checks.Conservation), broken.DeliversTwice, ANY),
+    (watching(checks.Conservation), broken.ExpiresTwice, ANY),
+    (watching(checks.Conservation), broken.ForgetsRetries, ANY),
+    (watching(checks.Conservation), broken.ForgetsToInterrupt, ANY),
+    (watching(checks.Conservation), broken.StartsTwice, ANY),
+    (watching(checks.Depth), broken.IgnoresDepth, ANY),
+    (watching(checks.Depth), broken.RefusesEarly, ANY),
+    (watching(checks.Order), broken.LastInFirstOut, CROWD),
+    (watching(checks.Order), broken.LosesPlaces, CROWD),
+    (watching(checks.Order), broken.IgnoresAging, CROWD),
+    (watching(checks.Order), broken.IgnoresTags, CROWD),
+    (watching(checks.Order), broken.IgnoresDelays, ANY),
+    (watching(checks.WorkConservation), broken.OneStartPerStep, CROWD),
+    (watching(checks.WorkConservation), broken.NeverBackfills, CROWD),
+    (watching(checks.NoDelay), broken.IgnoresReservations, ONE_DEVICE),
+    (watching(checks.NoDelay), broken.MiscountsSpare, ONE_DEVICE),
+    (watching(checks.NoDelay), broken.ForgetsThePresent, ONE_DEVICE),
+    (watching(checks.StartsInTime), broken.IgnoresReservations, TIMELY),
+    (watching(checks.StartsInTime), broken.MiscountsSpare, TIMELY),
+    (watching(checks.BoundedBypass), broken.NeverDrains, NO_LIMITS),
+    (watching(checks.BoundedBypass), broken.DrainsLate, NO_LIMITS),
+    (watching(checks.BoundedBypass), broken.PassesUnderStrictOrder, NO_LIMITS),
+    (watching(checks.Expiry), broken.StartsExpired, ANY),
+    (watching(checks.Expiry), broken.ExpiresEarly, ANY),
     (properties.restores, broken.ForgetsWhoWaits, CROWD),
     (properties.restores, broken.ForgetsCapacity, ANY),
     (properties.restores, broken.ForgetsShares, ANY),

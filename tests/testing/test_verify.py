@@ -153,5 +153,14 @@ class SavesNoRun(Scheduler):
         )
 
 
+class KnowsNoTime(Scheduler):
+    now = None  # type: ignore[assignment]
+
+
+def test_a_view_that_shows_nothing_is_one_that_differs() -> None:
+    with pytest.raises(Broken, match=r"Agreement: .*now"):
+        verify(KnowsNoTime, holds={"Agreement"}, seeds=range(5))
+
+
 def test_a_start_that_does_not_save_its_run() -> None:
     assert "saves another run than it starts" in broken_by(SavesNoRun, "Fencing", ANY).what
