@@ -79,7 +79,7 @@ def _words(summary: Summary) -> str:
         f"{summary.faults_injected.total()} faults injected:",
     ]
     lines += [f"  {count:7}  {kind}" for kind, count in sorted(summary.faults_injected.items())]
-    lines.append(f"{summary.violations} violations in {len(summary.failures)} worlds")
+    lines.append(f"violations: {summary.violations}, in {len(summary.failures)} of these worlds")
     return "\n".join(lines)
 
 
